@@ -1,0 +1,59 @@
+# voxplain: T1 volumes -> images -> models -> maps -> population -> tables, figures -> report
+# Front door: configuration and its validation, the stages in the order in which data flows, and the named targets.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+# The demo's settings hold only when the user names no file of their own; merged under it they would leak into it.
+if not workflow.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+validate(config, "workflow/schemas/config.schema.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/maps.smk"
+include: "workflow/rules/population.smk"
+include: "workflow/rules/report.smk"
+
+
+rule report:
+    """Everything: the page with all figures and tables (the default target)."""
+    default_target: True
+    input:
+        f"{RESULTS}/report/index.html",
+
+
+rule images:
+    """The cohort on the common grid, with its quality control."""
+    input:
+        f"{RESULTS}/images/stack.npy",
+        f"{RESULTS}/figures/montage.png",
+
+
+rule models:
+    """One network a fold, and how well they predict."""
+    input:
+        expand(f"{RESULTS}/models/fold-{{fold}}/weights.safetensors", fold=FOLDS),
+        f"{RESULTS}/tables/accuracy.tsv",
+
+
+rule maps:
+    """A map a person and method."""
+    input:
+        [folder for method in METHODS for folder in map_folders(method)],
+
+
+rule tables:
+    """Every number of the report."""
+    input:
+        TABLES,

@@ -1,0 +1,171 @@
+# Purpose: who takes part. The embedded phantom writes itself in HCP layout; every source ends in the same table.
+# Inputs: the user's tables (or nothing); outputs: private/participants.tsv, tables/cohort.tsv, private/folds.tsv.
+
+PHANTOM_SETTINGS = (
+    {k: v for k, v in COHORT.get("phantom", {}).items() if k != "keep_volumes"}
+    if PHANTOM
+    else {}
+)
+
+
+def volumes_folder(path):
+    """The phantom's volumes go when they have been read, unless the config keeps them."""
+    folder = directory(path)
+    return folder if PHANTOM and COHORT["phantom"]["keep_volumes"] else temp(folder)
+
+
+def cohort_tables(wildcards):
+    """Tables that the participants come from."""
+    if PHANTOM:
+        return {
+            "unrestricted": f"{RESULTS}/phantom/unrestricted.csv",
+            "restricted": f"{RESULTS}/private/phantom_restricted.csv",
+        }
+    section = COHORT[COHORT["source"]]
+    keys = ("unrestricted_csv", "restricted_csv", "ids", "file")
+    return {key: section[key] for key in keys if section.get(key)}
+
+
+rule make_parcels:
+    """Demo parcels from the MNI152 templates: the phantom's ground truth and the demo's atlas."""
+    output:
+        image="{results}/phantom/parcels.nii.gz",
+        table="{results}/phantom/parcels.tsv",
+    log:
+        "{results}/logs/make_parcels.log",
+    benchmark:
+        "{results}/benchmarks/make_parcels.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_hash("voxplain.cohort.phantom.parcels"),
+    script:
+        "../scripts/make_parcels.py"
+
+
+rule write_truth:
+    """Where the phantom's groups truly differ."""
+    output:
+        image="{results}/phantom/truth.nii.gz",
+        table="{results}/phantom/truth_regions.tsv",
+    log:
+        "{results}/logs/write_truth.log",
+    benchmark:
+        "{results}/benchmarks/write_truth.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=PHANTOM_SETTINGS,
+        seed=config["seed"],
+        code=code_hash("voxplain.cohort.phantom"),
+    script:
+        "../scripts/write_truth.py"
+
+
+rule make_people:
+    """A batch of phantom people in HCP layout, each one's truth, and the volumes measured on their parcels."""
+    output:
+        volumes=volumes_folder("{results}/phantom/volumes/batch-{batch}"),
+        truth=directory("{results}/phantom/truth_people/batch-{batch}"),
+        measures="{results}/phantom/measures/batch-{batch}.tsv",
+    log:
+        "{results}/logs/make_people/batch-{batch}.log",
+    benchmark:
+        "{results}/benchmarks/make_people/batch-{batch}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=3072,
+    params:
+        ids=lambda wildcards: list(people_of_batch(wildcards)["participant_id"]),
+        settings=PHANTOM_SETTINGS,
+        seed=config["seed"],
+        code=code_hash("voxplain.cohort.phantom"),
+    script:
+        "../scripts/make_people.py"
+
+
+rule write_phantom_tables:
+    """The phantom's CSV files, with HCP's columns."""
+    input:
+        expand("{{results}}/phantom/measures/batch-{batch}.tsv", batch=BATCHES),
+    output:
+        unrestricted="{results}/phantom/unrestricted.csv",
+        freesurfer="{results}/phantom/freesurfer.csv",
+        restricted="{results}/private/phantom_restricted.csv",
+    log:
+        "{results}/logs/write_phantom_tables.log",
+    benchmark:
+        "{results}/benchmarks/write_phantom_tables.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=PHANTOM_SETTINGS,
+        seed=config["seed"],
+        code=code_hash("voxplain.cohort.phantom"),
+    script:
+        "../scripts/write_phantom_tables.py"
+
+
+rule tabulate_participants:
+    """One validated row a person; restricted fields stay in private/, families as salted hashes."""
+    input:
+        unpack(cohort_tables),
+    output:
+        participants="{results}/private/participants.tsv",
+        summary="{results}/tables/cohort.tsv",
+        missing="{results}/private/missing.tsv",
+    log:
+        "{results}/logs/tabulate_participants.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_participants.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        cohort={
+            k: v
+            for k, v in COHORT.items()
+            if k
+            in (
+                "source",
+                "target",
+                "task",
+                "labels",
+                "restricted_target",
+                "limit",
+                "min_found",
+                "on_missing_target",
+                COHORT["source"],
+            )
+        },
+        # Images that came or went change the cohort; images that merely changed do not.
+        found=lambda wildcards: hashlib.sha256(
+            "\n".join(found()["participant_id"]).encode()
+        ).hexdigest()[:16],
+        seed=config["seed"],
+        code=code_hash("voxplain.cohort.participants", "voxplain.imaging.reading"),
+    script:
+        "../scripts/tabulate_participants.py"
+
+
+rule assign_folds:
+    """Who is tested in which fold: stratified, and by family where families are known."""
+    input:
+        participants="{results}/private/participants.tsv",
+        index="{results}/images/index.tsv",
+    output:
+        "{results}/private/folds.tsv",
+    log:
+        "{results}/logs/assign_folds.log",
+    benchmark:
+        "{results}/benchmarks/assign_folds.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        folds="external" if EXTERNAL else config["folds"]["count"],
+        grouped=config["folds"]["grouped"],
+        task=COHORT["task"],
+        seed=config["seed"],
+        code=code_hash("voxplain.cohort.folds"),
+    script:
+        "../scripts/assign_folds.py"

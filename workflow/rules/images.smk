@@ -1,0 +1,99 @@
+# Purpose: T1 volumes -> one array of the cohort on the common grid.
+# Inputs: the user's volumes (or the phantom's); outputs: images/stack.npy, index.tsv, mean, brain mask, montage.
+
+
+def volumes_of_batch(wildcards):
+    """Files that a batch reads. Only those that exist: people without an image were counted before."""
+    if PHANTOM:
+        return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
+    people = people_of_batch(wildcards)
+    root = Path(COHORT[COHORT["source"]]["root"])
+    return {
+        "volumes": [str(root / image) for image in people["image"]],
+        "masks": [str(root / mask) for mask in people["mask"].dropna()],
+        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
+        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
+    }
+
+
+rule downsample:
+    """A batch of volumes on the common grid, normalised, with quality control."""
+    input:
+        unpack(volumes_of_batch),
+    output:
+        images="{results}/images/batch-{batch}.npy",
+        quality="{results}/images/batch-{batch}.tsv",
+    log:
+        "{results}/logs/downsample/batch-{batch}.log",
+    benchmark:
+        "{results}/benchmarks/downsample/batch-{batch}.tsv"
+    # Above the phantom's priority, so that its volumes do not pile up.
+    priority: 10
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1 if config["images"]["align"] == "none" else 2
+    resources:
+        mem_mb=1024 if config["images"]["align"] == "none" else 4096,
+    params:
+        people=lambda wildcards: people_of_batch(wildcards)[
+            ["participant_id", "image", "mask"]
+        ].to_dict("list"),
+        root=None if PHANTOM else COHORT[COHORT["source"]]["root"],
+        settings={
+            k: v
+            for k, v in config["images"].items()
+            if k not in ("on_bad_image", "subjects_per_job")
+        },
+        seed=config["seed"],
+        code=code_hash("voxplain.imaging.downsampling"),
+    script:
+        "../scripts/downsample.py"
+
+
+rule stack_images:
+    """The people that passed quality control as one memory-mapped array, and their mean and brain mask."""
+    input:
+        images=expand("{{results}}/images/batch-{batch}.npy", batch=BATCHES),
+        quality=expand("{{results}}/images/batch-{batch}.tsv", batch=BATCHES),
+    output:
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        excluded="{results}/images/excluded.tsv",
+        mean="{results}/images/mean.nii.gz",
+        brain="{results}/images/brain_mask.nii.gz",
+    log:
+        "{results}/logs/stack_images.log",
+    benchmark:
+        "{results}/benchmarks/stack_images.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1024,
+    params:
+        on_bad_image=config["images"]["on_bad_image"],
+        code=code_hash("voxplain.imaging.stacking"),
+    script:
+        "../scripts/stack_images.py"
+
+
+rule draw_montage:
+    """One slice of every person, to be looked at before anything is believed."""
+    input:
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+    output:
+        report(
+            "{results}/figures/montage.png",
+            caption="../report/montage.rst",
+            category="Images",
+        ),
+    log:
+        "{results}/logs/draw_montage.log",
+    benchmark:
+        "{results}/benchmarks/draw_montage.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_hash("voxplain.reporting.montage"),
+    script:
+        "../scripts/draw_montage.py"

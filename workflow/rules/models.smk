@@ -1,0 +1,91 @@
+# Purpose: one network a fold (or the one that the user brought), and how well it predicts people it has not seen.
+# Inputs: images/stack.npy, private/folds.tsv; outputs: models/fold-{fold}/, private/predictions_*, tables/accuracy*.tsv.
+
+
+ruleorder: import_network > train_fold
+
+
+rule train_fold:
+    """Train on all folds but one, test on that one."""
+    input:
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+    output:
+        weights="{results}/models/fold-{fold}/weights.safetensors",
+        history="{results}/models/fold-{fold}/history.tsv",
+        predictions="{results}/private/predictions_fold-{fold}.tsv",
+    log:
+        "{results}/logs/train_fold/fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/train_fold/fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        model=config["model"],
+        training=config["training"],
+        task=COHORT["task"],
+        labels=CLASSES,
+        device=config["device"],
+        seed=config["seed"],
+        code=code_hash("voxplain.models.training", "voxplain.models.prediction"),
+    script:
+        "../scripts/train_fold.py"
+
+
+rule import_network:
+    """A checkpoint that the user brought; whether it saw these people is not known."""
+    input:
+        weights=config["interpret"]["weights"] or [],
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+    output:
+        weights="{results}/models/fold-external/weights.safetensors",
+        predictions="{results}/private/predictions_fold-external.tsv",
+    log:
+        "{results}/logs/import_network.log",
+    benchmark:
+        "{results}/benchmarks/import_network.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        model=config["model"],
+        task=COHORT["task"],
+        labels=CLASSES,
+        device=config["device"],
+        code=code_hash("voxplain.models.loading", "voxplain.models.prediction"),
+    script:
+        "../scripts/import_network.py"
+
+
+rule tabulate_accuracy:
+    """Accuracy, balanced accuracy and AUC (MAE and r for regression) per fold, their mean, SD and chance level."""
+    input:
+        predictions=expand(
+            "{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS
+        ),
+        folds="{results}/private/folds.tsv",
+    output:
+        folds="{results}/tables/accuracy.tsv",
+        summary="{results}/tables/accuracy_summary.tsv",
+    log:
+        "{results}/logs/tabulate_accuracy.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_accuracy.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        task=COHORT["task"],
+        labels=CLASSES,
+        code=code_hash("voxplain.models.metrics"),
+    script:
+        "../scripts/tabulate_accuracy.py"

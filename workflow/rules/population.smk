@@ -1,0 +1,182 @@
+# Purpose: many maps -> one map a group, masks, overlap between methods, atlas tables, and the phantom's truth.
+# Inputs: maps/, images/brain_mask.nii.gz, atlases; outputs: population/, atlases/, tables/.
+
+STATISTIC = STATISTICS[0]
+
+
+def maps_of_group(wildcards):
+    """The maps of a class; for all people together, the population maps of the classes."""
+    if wildcards.group == "joint" and CLASSES:
+        return expand(
+            "{results}/population/{method}/{group}_{statistic}.nii.gz",
+            results=RESULTS,
+            method=wildcards.method,
+            group=CLASSES,
+            statistic=wildcards.statistic,
+        )
+    return map_folders(wildcards.method)
+
+
+def atlas_files(wildcards):
+    settings = config["atlases"][wildcards.atlas]
+    return {key: settings[key] for key in ("image", "labels") if key in settings}
+
+
+rule summarise_maps:
+    """Population map of one method over the people of one group."""
+    input:
+        maps=maps_of_group,
+        folds="{results}/private/folds.tsv",
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        "{results}/population/{method}/{group}_{statistic}.nii.gz",
+    log:
+        "{results}/logs/summarise_maps/{method}_{group}_{statistic}.log",
+    benchmark:
+        "{results}/benchmarks/summarise_maps/{method}_{group}_{statistic}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        from_classes=lambda wildcards: bool(wildcards.group == "joint" and CLASSES),
+        joint=config["population"]["joint"],
+        normalise=config["population"]["normalise"],
+        smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
+        code=code_hash("voxplain.population.summary"),
+    script:
+        "../scripts/summarise_maps.py"
+
+
+rule threshold_map:
+    """Where a population map is strongest."""
+    input:
+        map=f"{{results}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        "{results}/population/{method}/{group}_mask.nii.gz",
+    log:
+        "{results}/logs/threshold_map/{method}_{group}.log",
+    benchmark:
+        "{results}/benchmarks/threshold_map/{method}_{group}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        kind=config["population"]["threshold"]["kind"],
+        value=lambda wildcards: config["population"]["threshold"]["by_method"].get(
+            wildcards.method, config["population"]["threshold"]["value"]
+        ),
+        code=code_hash("voxplain.population.threshold"),
+    script:
+        "../scripts/threshold_map.py"
+
+
+rule compare_methods:
+    """Dice, its chance level, the paper's agreement and Spearman's rho between methods, per group."""
+    input:
+        maps=expand(
+            f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
+            method=METHODS,
+            group=GROUPS,
+        ),
+        masks=expand(
+            "{{results}}/population/{method}/{group}_mask.nii.gz",
+            method=METHODS,
+            group=GROUPS,
+        ),
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        "{results}/tables/dice.tsv",
+    log:
+        "{results}/logs/compare_methods.log",
+    benchmark:
+        "{results}/benchmarks/compare_methods.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        methods=METHODS,
+        groups=GROUPS,
+        code=code_hash("voxplain.population.overlap"),
+    script:
+        "../scripts/compare_methods.py"
+
+
+rule prepare_atlas:
+    """An atlas on the common grid, after its table, its volume and its sides were checked."""
+    input:
+        unpack(atlas_files),
+    output:
+        image="{results}/atlases/{atlas}.nii.gz",
+        table="{results}/atlases/{atlas}.tsv",
+    log:
+        "{results}/logs/prepare_atlas/{atlas}.log",
+    benchmark:
+        "{results}/benchmarks/prepare_atlas/{atlas}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        settings=lambda wildcards: config["atlases"][wildcards.atlas],
+        code=code_hash("voxplain.population.atlas"),
+    script:
+        "../scripts/prepare_atlas.py"
+
+
+rule tabulate_regions:
+    """What each method says about each region of an atlas."""
+    input:
+        maps=expand(
+            f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
+            method=METHODS,
+            group=GROUPS,
+        ),
+        masks=expand(
+            "{{results}}/population/{method}/{group}_mask.nii.gz",
+            method=METHODS,
+            group=GROUPS,
+        ),
+        image="{results}/atlases/{atlas}.nii.gz",
+        table="{results}/atlases/{atlas}.tsv",
+    output:
+        regions="{results}/tables/regions_{atlas}.tsv",
+        top="{results}/tables/top_regions_{atlas}.tsv",
+    log:
+        "{results}/logs/tabulate_regions/{atlas}.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_regions/{atlas}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        methods=METHODS,
+        groups=GROUPS,
+        top=config["report"]["top_regions"],
+        code=code_hash("voxplain.population.regions"),
+    script:
+        "../scripts/tabulate_regions.py"
+
+
+rule score_localization:
+    """The phantom only: how well the population maps find what was planted."""
+    input:
+        maps=expand(
+            f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
+            method=METHODS,
+            group=GROUPS,
+        ),
+        brain="{results}/images/brain_mask.nii.gz",
+        truth="{results}/phantom/truth.nii.gz",
+        truth_regions="{results}/phantom/truth_regions.tsv",
+        regions="{results}/tables/regions_parcels.tsv",
+    output:
+        localization="{results}/tables/localization.tsv",
+        planted="{results}/tables/planted_regions.tsv",
+    log:
+        "{results}/logs/score_localization.log",
+    benchmark:
+        "{results}/benchmarks/score_localization.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        methods=METHODS,
+        groups=GROUPS,
+        top=config["report"]["top_regions"],
+        code=code_hash("voxplain.evaluation.localization"),
+    script:
+        "../scripts/score_localization.py"

@@ -1,0 +1,1 @@
+"""Ground floor: seeds, atomic files and locks, errors, names, progress, device choice."""

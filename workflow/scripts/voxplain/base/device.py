@@ -1,0 +1,65 @@
+"""Which device a job computes on; one job a GPU, by file locks, because Snakemake gives out no device ids."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from voxplain.base.errors import InputError
+
+
+@contextmanager
+def on_device(choice: str = "auto", threads: int = 2) -> Iterator["torch.device"]:
+    """Give a torch device for the length of a block.
+
+    On the CPU torch's thread count is set to `threads`, a constant of the config rather than of the machine, because
+    gradients differ in their last bits between thread counts. On a GPU machine the first device that no other job
+    holds is taken; when all are held, the job waits for one.
+
+    Parameters
+    ----------
+    choice : {'auto', 'cpu', 'cuda'}
+        ``auto`` takes a GPU when torch sees one.
+    threads : int
+        torch's CPU threads.
+
+    Raises
+    ------
+    InputError
+        For ``cuda`` on a machine where torch sees no GPU, or another word.
+    """
+    import torch
+
+    if choice not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: {choice!r} is not one of auto, cpu, cuda")
+    torch.set_num_threads(threads)
+    if choice == "cpu" or (choice == "auto" and not torch.cuda.is_available()):
+        yield torch.device("cpu")
+        return
+    if not torch.cuda.is_available():
+        raise InputError(
+            "device: cuda was asked for, but torch sees no GPU. Check the driver with nvidia-smi, or set device: auto."
+        )
+    lock, index = _take_device(torch.cuda.device_count())
+    try:
+        yield torch.device("cuda", index)
+    finally:
+        lock.release()
+
+
+def _take_device(count: int) -> tuple[FileLock, int]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = visible if len(visible) == count and all(visible) else [str(i) for i in range(count)]
+    folder = Path(tempfile.gettempdir()) / f"voxplain-devices-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    locks = [FileLock(folder / f"{name.strip().replace('/', '-')}.lock") for name in names]
+    while True:
+        for index, lock in enumerate(locks):
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+                return lock, index
+        time.sleep(0.5)

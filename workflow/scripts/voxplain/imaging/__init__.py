@@ -1,0 +1,1 @@
+"""Volumes on the common grid: reading, downsampling, alignment, intensity, quality."""
