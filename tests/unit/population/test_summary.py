@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from voxplain.base.errors import InputError
+from voxplain.imaging.grid import COMMON
+from voxplain.population.summary import joint, smooth, summarise
+
+
+def people(*maps):
+    return [(f"p{n}", np.asarray(one, dtype=np.float32)) for n, one in enumerate(maps)]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [
+        ("mean_rectified", [1.0, 2.0, 0.0]),
+        ("mean_absolute", [2.0, 2.0, 1.0]),
+        ("mean_signed", [0.0, 2.0, -1.0]),
+        # mean 2, sd 2 / sqrt(2) -> t = 2 / (sqrt(2) / sqrt(2)); zero spread gives 0, not infinity
+        ("t", [0.0, 2.0, 0.0]),
+    ],
+)
+def test_known_values(statistic, expected):
+    result = summarise(people([2, 1, -1], [-2, 3, -1]), statistic)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert result.dtype == np.float32
+
+
+def test_normalising_is_per_person_after_rectification():
+    maps = people([2, -8, 1], [0, 0, 0], [-1, 10, 5])
+    np.testing.assert_allclose(summarise(maps, "mean_rectified", "max"), [1 / 3, 1 / 3, 1 / 3], rtol=1e-6)
+    np.testing.assert_allclose(
+        summarise(maps, "mean_signed", "max"), [(0.25 - 0.1) / 3, 0.0, (0.125 + 0.5) / 3], atol=1e-7
+    )
+
+
+def test_an_all_zero_cohort_stays_zero_and_finite():
+    zeros = people(*np.zeros((3, 4)))
+    for statistic in ("mean_rectified", "mean_absolute", "mean_signed", "t"):
+        assert not summarise(zeros, statistic, "max").any()
+
+
+def test_the_spread_survives_a_large_mean():
+    maps = people(*(np.array([1e4]) + np.array([[-1.0], [0.0], [1.0]])))
+    assert summarise(maps, "t")[0] == pytest.approx(1e4 * np.sqrt(3), rel=1e-6)
+
+
+def test_a_generator_is_enough():
+    assert summarise((pair for pair in people([1.0], [3.0])), "mean_signed")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("maps", "statistic", "normalise", "message"),
+    [
+        ([[1]], "median", "none", "Unknown statistic 'median'"),
+        ([[1]], "t", "none", "at least 2 people, got 1"),
+        ([[1]], "mean_signed", "sum", "Unknown normalisation 'sum'"),
+        ([], "mean_signed", "none", "no maps to summarise"),
+        ([[1], [1, 2]], "mean_signed", "none", r"participant p1 has the shape \(2,\)"),
+    ],
+)
+def test_refusals(maps, statistic, normalise, message):
+    with pytest.raises(InputError, match=message):
+        summarise(people(*maps), statistic, normalise)
+
+
+def test_smoothing_spreads_in_mm_not_in_voxels():
+    point = np.zeros((31, 31, 31))
+    point[15, 15, 15] = 1
+    wide = smooth(point, 8.0, np.diag([-1.0, 2.0, 4.0, 1.0]))
+    # Half the height at half the width: 4 mm = 4, 2 and 1 voxels.
+    for neighbour in ((19, 15, 15), (15, 17, 15), (15, 15, 16)):
+        assert wide[neighbour] / wide[15, 15, 15] == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_flat_brain_stays_flat_and_nothing_leaks_over_its_rim():
+    brain = np.zeros((12, 12, 12), dtype=bool)
+    brain[3:9, 3:9, 3:9] = True
+    volume = np.where(brain, 2.0, 50.0)
+    smoothed = smooth(volume, 9.0, COMMON.affine, brain)
+    np.testing.assert_allclose(smoothed[brain], 2.0, rtol=1e-6)
+    assert not smoothed[~brain].any()
+
+
+def test_no_width_only_takes_the_brain():
+    volume = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    np.testing.assert_array_equal(smooth(volume, 0, COMMON.affine), volume)
+    brain = volume > 0
+    np.testing.assert_array_equal(smooth(volume, 0, COMMON.affine, brain), np.where(brain, volume, 0))
+
+
+def test_smoothing_refuses_negative_widths_and_other_shapes():
+    with pytest.raises(InputError, match=r"0 mm or more, got -1"):
+        smooth(np.ones((3, 3, 3)), -1, COMMON.affine)
+    with pytest.raises(InputError, match=r"\(2, 2, 2\)"):
+        smooth(np.ones((3, 3, 3)), 1, COMMON.affine, np.ones((2, 2, 2)))
+
+
+def test_joint_weighs_classes_equally():
+    maps = [np.full((2, 2, 2), 0.9), np.full((2, 2, 2), 0.7)]
+    np.testing.assert_allclose(joint(maps), 0.8, rtol=1e-6)
+    np.testing.assert_allclose(joint(maps, "sum"), 1.6, rtol=1e-6)
+    with pytest.raises(InputError, match="Unknown way 'max'"):
+        joint(maps, "max")
+    with pytest.raises(InputError, match="one shape"):
+        joint([maps[0], np.ones(3)])

@@ -1,0 +1,1 @@
+"""Whether the maps are true: planted ground truth against what the maps show."""

@@ -1,0 +1,1 @@
+"""Statistics over people: population maps, masks, their overlap, and atlas tables."""
