@@ -1,11 +1,7 @@
 # Purpose: who takes part. The embedded phantom writes itself in HCP layout; every source ends in the same table.
 # Inputs: the user's tables (or nothing); outputs: private/participants.tsv, tables/cohort.tsv, private/folds.tsv.
 
-PHANTOM_SETTINGS = (
-    {k: v for k, v in COHORT.get("phantom", {}).items() if k != "keep_volumes"}
-    if PHANTOM
-    else {}
-)
+PHANTOM_SETTINGS = {k: v for k, v in COHORT.get("phantom", {}).items() if k != "keep_volumes"} if PHANTOM else {}
 
 
 def volumes_folder(path):
@@ -139,9 +135,7 @@ rule tabulate_participants:
             )
         },
         # Images that came or went change the cohort; images that merely changed do not.
-        found=lambda wildcards: hashlib.sha256(
-            "\n".join(found()["participant_id"]).encode()
-        ).hexdigest()[:16],
+        found=lambda wildcards: hashlib.sha256("\n".join(found()["participant_id"]).encode()).hexdigest()[:16],
         seed=config["seed"],
         code=code_hash("voxplain.cohort.participants", "voxplain.imaging.reading"),
     script:

@@ -111,12 +111,13 @@ def _is_module(name):
 
 @lru_cache(maxsize=None)
 def code_hash(*modules):
-    """A hash over modules of the library and all that they import from it, for `params`: changed code re-runs its jobs."""
-    todo, texts = list(modules), {}
+    """Fingerprint of library modules and all that they import from the library; changed code re-runs its jobs."""
+    todo = list(modules)
+    texts = {}
     while todo:
-        module = todo.pop()
-        if module not in texts:
-            texts[module], imported = _imports(module)
+        name = todo.pop()
+        if name not in texts:
+            texts[name], imported = _imports(name)
             todo.extend(imported)
     return hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
 

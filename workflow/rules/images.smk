@@ -35,15 +35,9 @@ rule downsample:
     resources:
         mem_mb=1024 if config["images"]["align"] == "none" else 4096,
     params:
-        people=lambda wildcards: people_of_batch(wildcards)[
-            ["participant_id", "image", "mask"]
-        ].to_dict("list"),
+        people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else COHORT[COHORT["source"]]["root"],
-        settings={
-            k: v
-            for k, v in config["images"].items()
-            if k not in ("on_bad_image", "subjects_per_job")
-        },
+        settings={k: v for k, v in config["images"].items() if k not in ("on_bad_image", "subjects_per_job")},
         seed=config["seed"],
         code=code_hash("voxplain.imaging.downsampling"),
     script:

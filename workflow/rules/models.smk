@@ -70,9 +70,7 @@ rule import_network:
 rule tabulate_accuracy:
     """Accuracy, balanced accuracy and AUC (MAE and r for regression) per fold, their mean, SD and chance level."""
     input:
-        predictions=expand(
-            "{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS
-        ),
+        predictions=expand("{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS),
         folds="{results}/private/folds.tsv",
     output:
         folds="{results}/tables/accuracy.tsv",

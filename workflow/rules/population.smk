@@ -39,6 +39,7 @@ rule summarise_maps:
     params:
         from_classes=lambda wildcards: bool(wildcards.group == "joint" and CLASSES),
         joint=config["population"]["joint"],
+        subset=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"] is not None,
         normalise=config["population"]["normalise"],
         smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
         code=code_hash("voxplain.population.summary"),

@@ -2,20 +2,24 @@
 
 from voxplain.base.files import read_table, write_image
 from voxplain.base.jobs import job_log
-from voxplain.population.maps import read_map, walk_maps
+from voxplain.imaging.grid import COMMON
+from voxplain.population.maps import read_index, read_on_grid, walk_maps
 from voxplain.population.summary import joint, smooth, summarise
 
 
-def run(maps, folds, brain, output, group, statistic, from_classes, how, normalise, smoothing_fwhm_mm):
-    inside, affine = read_map(brain)
+def run(maps, folds, brain, output, *, group, statistic, from_classes, how, subset, normalise, smoothing_fwhm_mm):
     if from_classes:
-        population = joint([read_map(path)[0] for path in maps], how)
+        population = joint([read_on_grid(path) for path in maps], how)
     else:
+        # Groups come from the private table, because maps.tsv holds no restricted target.
         table = read_table(folds)
         people = table if group == "joint" else table[table["target"].astype(str) == group]
-        walk = walk_maps(maps, ids=set(people["participant_id"]))
-        population = smooth(summarise(walk, statistic, normalise), smoothing_fwhm_mm, affine, inside > 0)
-    write_image(population, affine, output)
+        ids = set(people["participant_id"])
+        if subset:
+            ids &= set(read_index(maps)["participant_id"])
+        population = summarise(walk_maps(maps, ids), statistic, normalise)
+        population = smooth(population, smoothing_fwhm_mm, COMMON.affine, read_on_grid(brain) > 0)
+    write_image(population, COMMON.affine, output)
 
 
 if __name__ == "__main__":
@@ -25,10 +29,11 @@ if __name__ == "__main__":
             snakemake.input.folds,
             snakemake.input.brain,
             snakemake.output[0],
-            snakemake.wildcards.group,
-            snakemake.wildcards.statistic,
-            snakemake.params.from_classes,
-            snakemake.params.joint,
-            snakemake.params.normalise,
-            snakemake.params.smoothing_fwhm_mm,
+            group=snakemake.wildcards.group,
+            statistic=snakemake.wildcards.statistic,
+            from_classes=snakemake.params.from_classes,
+            how=snakemake.params.joint,
+            subset=snakemake.params.subset,
+            normalise=snakemake.params.normalise,
+            smoothing_fwhm_mm=snakemake.params.smoothing_fwhm_mm,
         )
