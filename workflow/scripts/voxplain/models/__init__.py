@@ -1,0 +1,1 @@
+"""Networks, training, checkpoints, predictions: everything between the stack of volumes and the maps."""

@@ -1,0 +1,212 @@
+"""Networks as safetensors files: weights, and in the header all that is needed to build and use them again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from voxplain.base.errors import InputError, refuse
+from voxplain.base.files import written_whole
+from voxplain.models.networks import build
+from voxplain.models.settings import TASKS
+
+FORMAT = "voxplain-1"
+# These are text in Python too; the others are stored as JSON. `fold` is a number, or "external".
+PLAIN = ("format", "network", "task")
+REQUIRED = ("network", "arguments", "task", "labels", "target_mean", "target_sd", "fold")
+# Wrappers put these before every name of the network that they wrap.
+WRAPPERS = ("module.", "_orig_mod.")
+CONVERT = (
+    "A .pt or .pth file is converted once, where it is trusted:\n"
+    "  import torch; from safetensors.torch import save_file\n"
+    "  state = torch.load('weights.pt', map_location='cpu', weights_only=True)\n"
+    "  save_file({k: v.contiguous() for k, v in state.items()}, 'weights.safetensors')"
+)
+
+
+def save_checkpoint(model: nn.Module, path: str | Path, metadata: Mapping[str, object]) -> None:
+    """Write the state of a network and its metadata; equal networks give equal files.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With its BatchNorm unfolded.
+    path : path-like
+        ``.safetensors``
+    metadata : mapping
+        ``network`` (name as in `build`), ``arguments`` (keyword arguments of the class, with shape and outputs),
+        ``task``, ``labels`` (list, in the order of the outputs; empty for regression), ``target_mean`` and
+        ``target_sd`` (of the people trained on, in the target's unit; None for classification), ``fold``.
+
+    Raises
+    ------
+    ValueError
+        When a key is missing.
+    """
+    missing = [key for key in REQUIRED if key not in metadata]
+    if missing:
+        raise ValueError(f"checkpoint metadata lacks {', '.join(missing)}")
+    metadata = {**metadata, "format": FORMAT}
+    header = {key: value if key in PLAIN else json.dumps(value) for key, value in metadata.items()}
+    write_tensors(model.state_dict(), header, path)
+
+
+def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, object]]:
+    """Return the network of a checkpoint, on the CPU in evaluation mode, and its metadata.
+
+    Returns
+    -------
+    model : nn.Module
+    metadata : dict
+        The keys of `save_checkpoint`, with ``arguments`` as a dict and ``labels`` as a list again.
+
+    Raises
+    ------
+    InputError
+        For a file that is not a checkpoint of voxplain, or whose tensors do not fit its network.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: no checkpoint of this software (format {header.get('format')!r}, expected {FORMAT!r}). "
+            "Weights from elsewhere are named under interpret: weights, with network, task and labels in the config."
+        )
+    metadata = {key: value if key in PLAIN else json.loads(value) for key, value in header.items()}
+    missing = [key for key in REQUIRED if key not in metadata]
+    if missing:
+        refuse(f"{path}: the header lacks these keys", missing, "Train the network again.")
+    return _filled(build(metadata["network"], metadata["arguments"]), tensors, path), metadata
+
+
+def load_external(
+    path: str | Path,
+    network: str,
+    arguments: Mapping[str, object],
+    task: str,
+    labels: Sequence[str],
+    shape: Sequence[int],
+    target_mean: float = 0.0,
+    target_sd: float = 1.0,
+) -> tuple[nn.Module, dict[str, object]]:
+    """Return a network that the user brings, in evaluation mode, and metadata with ``fold`` = ``external``.
+
+    A checkpoint that this software wrote tells itself how it is built: then `network` and `arguments` are not used, and
+    `task`, `labels` and `shape` must agree with it. Names that a wrapper (DataParallel, torch.compile) has prefixed to
+    all tensors are cleaned.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.safetensors`` file with the state dict.
+    network, arguments : str, mapping
+        As in `build`, without shape and outputs.
+    task : {'classification', 'regression'}
+    labels : sequence of str
+        Class of each output, in order; ignored for regression.
+    shape : sequence of 3 int
+        Voxels of the images.
+    target_mean, target_sd : float
+        Regression: what an output of 0 means and the size of an output of 1, in the target's unit.
+
+    Raises
+    ------
+    InputError
+        For an unreadable file, tensors that do not fit, and metadata that contradict the config.
+    """
+    tensors, header = read_tensors(path)
+    labels = [str(label) for label in labels] if task == "classification" else []
+    if header.get("format") == FORMAT:
+        model, metadata = load_checkpoint(path)
+        wanted = {"task": task, "labels": labels, "shape": [int(n) for n in shape]}
+        found = {**metadata, "shape": list(metadata["arguments"]["shape"])}
+        wrong = [
+            f"{key}: the file has {found[key]}, the config {wanted[key]}" for key in wanted if found[key] != wanted[key]
+        ]
+        if wrong:
+            refuse(f"{path}: the checkpoint contradicts the config", wrong, "Change the config to what the file has.")
+        return model, {**metadata, "fold": "external"}
+    if task not in TASKS:
+        raise InputError(f"task: {task!r} is not one of {', '.join(TASKS)}")
+    arguments = {**arguments, "shape": [int(n) for n in shape], "outputs": len(labels) or 1}
+    model = build(network, arguments)
+    model = _filled(model, _unwrapped(tensors, model.state_dict()), path)
+    metadata = {
+        "network": network,
+        "arguments": arguments,
+        "task": task,
+        "labels": labels,
+        "target_mean": float(target_mean) if task == "regression" else None,
+        "target_sd": float(target_sd) if task == "regression" else None,
+        "fold": "external",
+        "format": FORMAT,
+    }
+    return model, metadata
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], header: Mapping[str, str], path: str | Path) -> None:
+    """Write tensors and a header of texts as one safetensors file, whole or not at all."""
+    # A clone each: the format refuses tensors that share memory, as tied weights do.
+    data = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, dict(header))
+    # The library writes the header's texts in a random order: they are sorted, so that equal content is equal bytes.
+    length = int.from_bytes(data[:8], "little")
+    fields = json.loads(data[8 : 8 + length])
+    fields["__metadata__"] = dict(sorted(fields.get("__metadata__", {}).items()))
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        file.write(data[8 + length :])
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return all tensors (on the CPU) and the header of a safetensors file.
+
+    Raises
+    ------
+    InputError
+        For a missing file and for one that is not safetensors.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; expected network weights in safetensors format.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}).\n{CONVERT}") from error
+
+
+def _unwrapped(tensors: dict[str, torch.Tensor], expected: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Take off prefixes that wrappers add before all names, unless the network's own names begin so."""
+    for prefix in WRAPPERS:
+        own = any(name.startswith(prefix) for name in expected)
+        if tensors and not own and all(name.startswith(prefix) for name in tensors):
+            return _unwrapped({name.removeprefix(prefix): tensor for name, tensor in tensors.items()}, expected)
+    return tensors
+
+
+def _filled(model: nn.Module, tensors: dict[str, torch.Tensor], path: str | Path) -> nn.Module:
+    """Copy tensors into the network; refuse, with one list, all that do not fit."""
+    expected = model.state_dict()
+    problems = [f"{name}: missing, expected {tuple(expected[name].shape)}" for name in expected if name not in tensors]
+    problems += [f"{name}: not part of the network" for name in tensors if name not in expected]
+    problems += [
+        f"{name}: {tuple(tensors[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if problems:
+        refuse(
+            f"{path}: {len(problems)} tensors do not fit the network {type(model).__name__}",
+            problems,
+            "Check network, arguments, labels and the image shape against those that the weights were trained with.",
+        )
+    not_finite = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if not_finite:
+        refuse(f"{path}: tensors with NaN or infinite values", not_finite, "Train the network again.")
+    model.load_state_dict(tensors)
+    return model.eval()

@@ -1,0 +1,57 @@
+"""How well the predictions of one fold agree with the truth."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolute_error, roc_auc_score
+
+from voxplain.models.loading import Answers
+
+
+def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:
+    """Measure predictions; NaN where a measure is undefined.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        ``target`` and the columns of `predict`, one row a person.
+    task : {'classification', 'regression'}
+    labels : sequence of str
+        Classes in the order of the outputs.
+
+    Returns
+    -------
+    dict
+        Classification: ``accuracy``; ``balanced_accuracy`` (mean recall of the classes) and ``auc`` (area under the
+        ROC curve of ``score``; with more than two classes the unweighted mean over one-against-rest), both undefined
+        when a class has nobody in the fold. Regression: ``mae`` in the target's unit, and ``r`` (Pearson), undefined
+        for fewer than two people and when either side is constant.
+    """
+    if task == "regression":
+        return _regression(predictions)
+    labels = [str(label) for label in labels]
+    if predictions.empty:
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "auc"), math.nan)
+    truth = Answers.encode(predictions["target"], task, labels).values
+    guess = Answers.encode(predictions["prediction"], task, labels).values
+    result = {"accuracy": float(accuracy_score(truth, guess)), "balanced_accuracy": math.nan, "auc": math.nan}
+    if len(np.unique(truth)) == len(labels):
+        result["balanced_accuracy"] = float(balanced_accuracy_score(truth, guess))
+        if len(labels) == 2:
+            result["auc"] = float(roc_auc_score(truth, predictions["score"]))
+        else:
+            chances = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+            result["auc"] = float(roc_auc_score(truth, chances, multi_class="ovr"))
+    return result
+
+
+def _regression(predictions: pd.DataFrame) -> dict[str, float]:
+    if predictions.empty:
+        return {"mae": math.nan, "r": math.nan}
+    truth = Answers.encode(predictions["target"], "regression", ()).values
+    guess = predictions["prediction"].to_numpy(dtype=float)
+    varies = len(truth) > 1 and np.ptp(truth) > 0 and np.ptp(guess) > 0
+    r = float(np.corrcoef(truth, guess)[0, 1]) if varies else math.nan
+    return {"mae": float(mean_absolute_error(truth, guess)), "r": r}
