@@ -11,6 +11,7 @@ rule train_fold:
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
         folds="{results}/private/folds.tsv",
+        participants="{results}/private/participants.tsv",
     output:
         weights="{results}/models/fold-{fold}/weights.safetensors",
         history="{results}/models/fold-{fold}/history.tsv",

@@ -100,11 +100,12 @@ def test_a_failed_folder_leaves_nothing(tmp_path):
 
 
 def test_tables_keep_ids_as_text_and_missing_values(tmp_path):
-    frame = pd.DataFrame({"participant_id": ["007", "100"], "size": [0.1 + 0.2, None]})
+    frame = pd.DataFrame({"participant_id": ["007", "100"], "target": ["01", "1"], "size": [0.1 + 0.2, None]})
     write_table(frame, tmp_path / "t.tsv")
     assert "n/a" in (tmp_path / "t.tsv").read_text()
     again = read_table(tmp_path / "t.tsv")
     assert list(again["participant_id"]) == ["007", "100"]
+    assert list(again["target"]) == ["01", "1"]
     assert again["size"][0] == 0.1 + 0.2
     assert again["size"].isna()[1]
 

@@ -64,9 +64,13 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike) -> None:
         frame.to_csv(temporary, sep="\t", index=False, na_rep=MISSING, lineterminator="\n")
 
 
+# Columns whose values look like numbers now and then, but are names: ids with leading zeros, classes called 0 and 1.
+TEXT = ("participant_id", "target", "prediction", "explained", "group", "image", "mask", "name", "region")
+
+
 def read_table(path: str | os.PathLike, **options) -> pd.DataFrame:
-    """Read a TSV that `write_table` wrote; ``participant_id``, ``image`` and ``group`` stay text."""
-    options.setdefault("dtype", dict.fromkeys(("participant_id", "image", "mask", "group", "name", "region"), str))
+    """Read a TSV that `write_table` wrote; the columns of `TEXT` stay text (a regression's target too)."""
+    options.setdefault("dtype", dict.fromkeys(TEXT, str))
     return pd.read_csv(path, sep="\t", na_values=[MISSING], keep_default_na=False, **options)
 
 

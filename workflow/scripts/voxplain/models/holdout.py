@@ -48,14 +48,14 @@ def hold_out(
     if parts < 2:
         raise InputError(
             f"{len(people)} training people are too few for an inner validation split: every class needs two people "
-            "(of two families) on the training side. Use more people or fewer folds, or set models: checkpoint: last."
+            "(of two families) on the training side. Use more people or fewer folds, or set training.checkpoint: last."
         )
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed_for(seed, "validation") % 2**32)
     train, validation = next(splitter.split(people, strata, groups))
     if not len(validation) or len(np.unique(strata[train])) < len(families):
         raise InputError(
             "No inner validation split keeps families together and leaves every class in training: too few families. "
-            "Use more people, or set models: checkpoint: last."
+            "Use more people, or set training.checkpoint: last."
         )
     return np.sort(train), np.sort(validation)
 
