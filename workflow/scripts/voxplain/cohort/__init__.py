@@ -1,0 +1,1 @@
+"""People, labels and folds: every source ends in the same participants table."""

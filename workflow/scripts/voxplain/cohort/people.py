@@ -1,0 +1,176 @@
+"""Who is in the cohort, from the config and the tables alone, and whose images exist.
+
+Everything here is cheap, because the workflow asks while it is planned: nothing opens an image.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from voxplain.base.errors import InputError, refuse
+from voxplain.cohort.hcp import RESTRICTED, hcp_target_is_restricted, read_hcp
+from voxplain.cohort.limits import limit_people
+from voxplain.cohort.phantom_people import read_phantom
+from voxplain.cohort.roster import Roster
+from voxplain.cohort.table import read_people_table, table_root
+from voxplain.cohort.targets import check_targets, check_variety
+
+DEFAULT_MIN_FOUND = 0.8
+
+
+def read_roster(cohort: dict, seed: int) -> Roster:
+    """Return everyone whom the tables list, with checked targets, sorted by id, before `limit` and before looking
+    for images.
+
+    Parameters
+    ----------
+    cohort : dict
+        ``cohort`` of the config, with its defaults filled in.
+    seed : int
+        The config's seed; only the phantom's people depend on it.
+
+    Raises
+    ------
+    InputError
+        See `voxplain.cohort.sheets`, `voxplain.cohort.roster` and `voxplain.cohort.targets`.
+    """
+    source, target = cohort["source"], cohort["target"]
+    if source == "hcp":
+        roster = read_hcp(cohort["hcp"], target)
+    elif source == "table":
+        roster = read_people_table(cohort["table"], target)
+    elif source == "phantom":
+        roster = read_phantom(cohort.get("phantom") or {}, target, seed)
+    else:
+        raise InputError(f"cohort.source: {source!r} is not one of hcp, table, phantom")
+    roster = replace(
+        roster,
+        people=roster.people.sort_values("participant_id", ignore_index=True),
+        restricted=roster.restricted or bool(cohort.get("restricted_target")),
+    )
+    return check_targets(roster, cohort)
+
+
+def parse_people(cohort: dict, seed: int) -> pd.DataFrame:
+    """Return the people of the cohort's tables; no image is looked for.
+
+    Parameters
+    ----------
+    cohort : dict
+        ``cohort`` of the config, with its defaults filled in.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        `participant_id`, `target` (str, or float for regression), `group`, `size` (mm³), `age`, `image`, `mask`
+        (paths relative to `data_root`), sorted by id, without people who have no target. `group` and `age` may be
+        restricted fields in the clear: keep this frame in memory, and write what `tabulate` gives.
+
+    Raises
+    ------
+    InputError
+        See `read_roster`.
+    """
+    return read_roster(cohort, seed).people
+
+
+def count_people(cohort: dict) -> int:
+    """Return the largest number of people that the cohort can have: its rows with a target, or the limit if lower."""
+    rows = len(parse_people(cohort, seed=0))
+    return rows if cohort.get("limit") is None else min(int(cohort["limit"]), rows)
+
+
+def found_people(cohort: dict, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the people whose images exist, cut to ``cohort.limit``, and those whose images do not.
+
+    Looks up one or two paths a person: keep the answer instead of asking again.
+
+    Returns
+    -------
+    found : DataFrame
+        As of `parse_people`.
+    missing : DataFrame
+        `participant_id`, `reason`.
+
+    Raises
+    ------
+    InputError
+        As `read_roster` and `locate`.
+    """
+    found, missing = locate(read_roster(cohort, seed), cohort)
+    return choose(found, cohort, seed), missing
+
+
+def locate(roster: Roster, cohort: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split the roster into people whose image (and mask, where one is named) exists, and the others.
+
+    Images that the workflow makes itself (the phantom's) count as found.
+
+    Raises
+    ------
+    InputError
+        When the data root does not exist, or fewer than ``cohort.min_found`` of the people are found: with the paths
+        that were tried.
+    """
+    root, people = roster.root, roster.people
+    if root is not None and not root.is_dir():
+        refuse(f"cohort.{cohort['source']}.root: {root} is not a folder", advice=f"Looked from {Path.cwd()}.")
+    reasons = dict.fromkeys(roster.absent, "listed, but not in the table")
+    if root is not None:
+        for person, image, mask in zip(people["participant_id"], people["image"], people["mask"], strict=True):
+            reason = _absence(root, "image", image) or _absence(root, "mask", mask)
+            if reason:
+                reasons[person] = reason
+    missing = pd.DataFrame(sorted(reasons.items()), columns=["participant_id", "reason"], dtype="object")
+    found = people[~people["participant_id"].isin(set(reasons))].reset_index(drop=True)
+    listed = len(people) + len(roster.absent)
+    least = cohort.get("min_found", DEFAULT_MIN_FOUND)
+    fewer = "list the people that you have in cohort.hcp.ids" if cohort["source"] == "hcp" else "delete rows"
+    if found.empty or len(found) < least * listed - 1e-9:
+        refuse(
+            f"Images were found for {len(found)} of {listed} people of {roster.source}; cohort.min_found: {least} asks "
+            f"for {'at least one' if found.empty else f'{least:.0%}'}. Looked below {root}:",
+            (f"{person}: {reason}" for person, reason in reasons.items()),
+            f"Correct the root or the image paths under cohort.{cohort['source']}, {fewer}, or lower cohort.min_found.",
+        )
+    return found, missing
+
+
+def choose(found: pd.DataFrame, cohort: dict, seed: int) -> pd.DataFrame:
+    """Cut found people to ``cohort.limit``, stratified by target; refuse a class that nobody is left of."""
+    chosen = limit_people(found, cohort.get("limit"), cohort["task"], seed)
+    check_variety(chosen, cohort, "the cohort whose images were found")
+    return chosen
+
+
+def data_root(cohort: dict) -> Path | None:
+    """Return the folder that image paths are relative to; None for the phantom, whose folder the workflow chooses."""
+    if cohort["source"] == "hcp":
+        return Path(cohort["hcp"]["root"]).expanduser()
+    return table_root(cohort["table"]) if cohort["source"] == "table" else None
+
+
+def target_is_restricted(cohort: dict) -> bool:
+    """Tell whether the target must stay out of published tables; reads the headers of tables at most.
+
+    True when the config says so (``restricted_target``), and for fields of HCP's restricted CSV.
+    """
+    if cohort.get("restricted_target"):
+        return True
+    if cohort["source"] == "hcp":
+        return hcp_target_is_restricted(cohort["hcp"], cohort["target"])
+    return cohort["source"] == "phantom" and cohort["target"] in RESTRICTED
+
+
+def _absence(root: Path, what: str, path: str | None) -> str:
+    if pd.isna(path):
+        return ""
+    full = root / path
+    if full.is_file():
+        return ""
+    if os.path.islink(full):
+        return f"the {what} {path} is a link whose file is not there (git-annex or DataLad: get it first)"
+    return f"no {what} {path}"

@@ -1,0 +1,198 @@
+"""The planted effects: what differs between the classes, where, and the truth that maps are measured against."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from voxplain.base.files import write_image, write_table
+from voxplain.cohort.phantom.anatomy import anatomy, reference_labels
+from voxplain.cohort.phantom.fields import FIELD, FINE, jacobian, positions, sample
+from voxplain.cohort.phantom.settings import PhantomSettings
+from voxplain.imaging.grid import COMMON
+
+# (tissue, kind, centre in mm): the parcel whose centre is nearest is planted. Three effects are on one side only; the
+# last two are a pair.
+PLANTED = (
+    ("grey", "both", (-48.0, 13.0, 5.0)),
+    ("grey", "volume", (49.0, -70.0, 3.0)),
+    ("white", "intensity", (17.0, 36.0, 33.0)),
+    ("grey", "both", (-31.0, -28.0, -22.0)),
+    ("grey", "both", (31.0, -28.0, -22.0)),
+)
+# Sigma of the Gaussian that rounds a parcel into an effect's profile.
+SMOOTH_MM = 3.0
+# What grows pushes its neighbours away; the push dies out over this distance.
+REACH_MM = 20.0
+# The truth is where a change reaches this share of the nominal change at an effect's centre.
+TRUTH_LEVEL = 0.5
+INTENSITY, VOLUME = 1, 2
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The planted effects at their nominal size (``effect`` 1), on `FIELD`, in the space of the reference brain.
+
+    Attributes
+    ----------
+    regions : DataFrame
+        ``index``, ``name``, ``hemisphere``, ``kind``, ``volume_effect``, ``intensity_effect``; one row an effect.
+    push : Tensor [effects, 3, z, y, x]
+        Displacement in mm from a changed brain to the reference brain.
+    profile : Tensor [effects, z, y, x]
+        Relative change of intensity.
+    """
+
+    regions: pd.DataFrame
+    push: torch.Tensor
+    profile: torch.Tensor
+
+
+@lru_cache(maxsize=2)
+def effects(settings: PhantomSettings) -> Effects:
+    """Build the planted effects."""
+    regions = _planted_regions(settings)
+    labels = reference_labels(FINE)
+    shapes = [_rounded(labels == index) for index in regions["index"]]
+    push = [_growth(shape, size) for shape, size in zip(shapes, regions["volume_effect"], strict=True)]
+    profile = [shape * size for shape, size in zip(shapes, regions["intensity_effect"], strict=True)]
+    return Effects(regions, torch.stack(push), torch.stack(profile))
+
+
+@lru_cache(maxsize=4)
+def planted_change(settings: PhantomSettings, effect: float) -> torch.Tensor:
+    """Return the changes of a person who carries every effect at `effect` times its nominal size.
+
+    Returns
+    -------
+    Tensor [2, z, y, x]
+        On `FIELD`, in the space of that person before any other deformation: relative change of intensity, relative
+        change of local volume (0.5: half as much again), i.e. 1/det(I + gradient of the displacement) - 1.
+    """
+    planted = effects(settings)
+    push = effect * planted.push.sum(0)
+    intensity = sample(planted.profile.sum(0)[None], FIELD, positions(FIELD) + push)[0]
+    return torch.stack([effect * intensity, 1 / jacobian(push) - 1])
+
+
+def truth_codes(settings: PhantomSettings, points: torch.Tensor) -> np.ndarray:
+    """Tell what is planted at any positions.
+
+    Parameters
+    ----------
+    settings : PhantomSettings
+    points : Tensor [3, z, y, x]
+        In mm, in the space of a person before any deformation but the planted one.
+
+    Returns
+    -------
+    ndarray [x, y, z] uint8
+        1 where the intensity changes, 2 where the local volume does, 3 where both do, 0 elsewhere. A change counts
+        where it is at least `TRUTH_LEVEL` times the nominal change at an effect's centre.
+    """
+    codes = torch.zeros(points.shape[1:], dtype=torch.uint8)
+    if settings.effect > 0:
+        change = sample(planted_change(settings, settings.effect), FIELD, points)
+        nominal = (settings.intensity_effect, _reached_volume(settings))
+        for values, peak, code in zip(change, nominal, (INTENSITY, VOLUME), strict=True):
+            if peak > 0:
+                codes += (values >= TRUTH_LEVEL * settings.effect * peak).to(torch.uint8) * code
+    return codes.permute(2, 1, 0).contiguous().numpy()
+
+
+def write_truth(settings: PhantomSettings, folder: str | os.PathLike) -> None:
+    """Write what is planted in the population, in MNI space whatever the people's space.
+
+    ``truth.nii.gz`` (uint8 on the common grid; see `truth_codes`) and ``truth_regions.tsv`` (``index``, ``name``,
+    ``hemisphere``, ``kind``, ``volume_effect``, ``intensity_effect``; sizes include the setting ``effect``).
+    """
+    folder = Path(folder)
+    codes = truth_codes(settings, positions(COMMON))
+    regions = effects(settings).regions.copy()
+    regions[["volume_effect", "intensity_effect"]] *= settings.effect
+    write_image(codes, COMMON.affine, folder / "truth.nii.gz")
+    write_table(regions, folder / "truth_regions.tsv")
+
+
+def _reached_volume(settings: PhantomSettings) -> float:
+    """Return the growth at an effect's centre for ``effect`` times the displacement, divided by ``effect``.
+
+    Growth is not linear in the displacement: 1/(1 - s)^3 - 1 for an isotropic shrinking by s on the way back.
+    """
+    shrink = 1 - (1 + settings.volume_effect) ** (-1 / 3)
+    return ((1 - settings.effect * shrink) ** -3 - 1) / settings.effect
+
+
+def _planted_regions(settings: PhantomSettings) -> pd.DataFrame:
+    regions = anatomy().regions
+    rows = []
+    for tissue, kind, centre in PLANTED:
+        side = regions[
+            (regions["tissue"] == tissue) & (regions["hemisphere"] == ("left" if centre[0] < 0 else "right"))
+        ]
+        distance = ((side[["x", "y", "z"]] - np.array(centre)) ** 2).sum(axis=1)
+        region = side.loc[distance.idxmin()]
+        rows.append(
+            {
+                "index": int(region["index"]),
+                "name": region["name"],
+                "hemisphere": region["hemisphere"],
+                "kind": kind,
+                "volume_effect": settings.volume_effect if kind != "intensity" else 0.0,
+                "intensity_effect": settings.intensity_effect if kind != "volume" else 0.0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _rounded(parcel: torch.Tensor) -> torch.Tensor:
+    """Turn a parcel on `FINE` into a smooth profile on `FIELD` whose peak is 1 [z, y, x]."""
+    from scipy.ndimage import gaussian_filter
+
+    share = torch.nn.functional.avg_pool3d(parcel[None, None].float(), 2)[0, 0].numpy()
+    smooth = gaussian_filter(share, SMOOTH_MM / FIELD.voxel_size()[::-1])
+    return torch.from_numpy(smooth / smooth.max())
+
+
+def _growth(shape: torch.Tensor, growth: float) -> torch.Tensor:
+    """Return the displacement under which the volume grows in the form of `shape`, and hardly elsewhere.
+
+    The displacement u (from the grown brain back to the original) is the gradient of a potential that solves
+    laplace(phi) - phi / reach^2 = -c * shape: with an infinite reach the volume would change nowhere but in the shape,
+    at the price of a push that is felt all over the brain. c is chosen such that the local volume at the strongest
+    place is 1 + `growth` times the original.
+
+    Parameters
+    ----------
+    shape : Tensor [z, y, x]
+        On `FIELD`.
+    growth : float
+        0.5 for half as much again.
+
+    Returns
+    -------
+    Tensor [3, z, y, x]
+        x, y, z in mm.
+    """
+    from scipy.optimize import brentq
+
+    size = FIELD.affine.diagonal()[2::-1]
+    frequencies = [2 * torch.pi * torch.fft.fftfreq(n, d=float(d)) for n, d in zip(shape.shape, size, strict=True)]
+    kz, ky, kx = torch.meshgrid(*frequencies, indexing="ij")
+    potential = torch.fft.fftn(shape) / (kx**2 + ky**2 + kz**2 + REACH_MM**-2)
+    push = torch.stack([torch.fft.ifftn(1j * k * potential).real for k in (kx, ky, kz)])
+    strongest = np.unravel_index(int(jacobian(1e-3 * push).argmin()), shape.shape)
+    window = (slice(None), *(slice(i - 1, i + 2) for i in strongest))
+
+    def excess(scale: float) -> float:
+        return float(jacobian(scale * push[window])[1, 1, 1]) - 1 / (1 + growth)
+
+    # A volume that shrinks to 0 is not reached: the search starts at no change and ends before the determinant does.
+    highest = 1e-6
+    while excess(highest) > 0:
+        highest *= 1.5
+    return push * (brentq(excess, 0.0, highest) if growth > 0 else 0.0)

@@ -1,0 +1,120 @@
+"""What every source of people gives: a roster, before the images have been looked for."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from voxplain.base.errors import refuse
+
+COLUMNS = ("participant_id", "target", "group", "size", "age", "image", "mask")
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The people of a cohort, from its tables alone.
+
+    Attributes
+    ----------
+    people : DataFrame
+        Columns `COLUMNS`, one row a person; all cells are text or missing until the targets are checked. `group` holds
+        the source's own family names and `age` may be a restricted field: this frame is never written.
+    source : str
+        Table that lists the people, for messages.
+    root : Path or None
+        Folder that `image` and `mask` are relative to; None when the workflow makes the images itself.
+    restricted : bool
+        The target is a field that must not be published.
+    size_source : str
+        Column that head sizes come from; empty when there is none.
+    absent : list of str
+        Ids that the user listed, but the table lacks.
+    dropped : list of str
+        Ids without a target.
+    """
+
+    people: pd.DataFrame
+    source: str
+    root: Path | None
+    restricted: bool = False
+    size_source: str = ""
+    absent: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+def roster_frame(ids: list[str], **columns: Iterable | None) -> pd.DataFrame:
+    """Return a frame with all `COLUMNS`; those not given are missing."""
+    unknown = set(columns) - set(COLUMNS)
+    if unknown:
+        raise TypeError(f"not columns of a roster: {sorted(unknown)}")
+    given = {"participant_id": ids} | {name: values for name, values in columns.items() if values is not None}
+    empty = [None] * len(ids)
+    return pd.DataFrame({name: pd.Series(list(given.get(name, empty)), dtype="object") for name in COLUMNS})
+
+
+def fill_pattern(pattern: str, ids: list[str], setting: str) -> list[str]:
+    """Return the path of each person, relative to the data root.
+
+    Parameters
+    ----------
+    pattern : str
+        Such as ``{id}/MNINonLinear/T1w_restore_brain.nii.gz``.
+    ids : list of str
+    setting : str
+        The config key of the pattern, for messages.
+
+    Raises
+    ------
+    InputError
+        For a pattern without ``{id}``, with other braces, absolute, or leaving the root.
+    """
+    if "{id}" not in pattern or re.search(r"[{}]", pattern.replace("{id}", "")):
+        refuse(
+            f"{setting}: {pattern!r} must hold {{id}}, which stands for the participant id, and no other braces",
+            advice="For example 'sub-{id}/anat/sub-{id}_T1w.nii.gz'.",
+        )
+    if os.path.isabs(pattern) or ".." in Path(pattern).parts:
+        refuse(f"{setting}: {pattern!r} must be relative to the root and must not hold '..'")
+    pattern = os.path.normpath(pattern)
+    return [pattern.replace("{id}", person) for person in ids]
+
+
+def below_root(cells: list[str | None], ids: list[str], root: Path, where: str) -> list[str | None]:
+    """Return the paths of a table column relative to the data root.
+
+    Links are not followed: in data sets kept with git-annex every file is a link that leads out of its folder.
+
+    Parameters
+    ----------
+    cells : list of str or None
+        Relative to `root`, or absolute and below it; None stays None.
+    ids : list of str
+        The same people, for the message.
+    root : Path
+    where : str
+        Column and table, for the message.
+
+    Raises
+    ------
+    InputError
+        Naming everyone whose path holds ``..`` or lies elsewhere.
+    """
+    roots = {Path(os.path.abspath(root)), Path(root).resolve()}
+    relative, outside = [], []
+    for person, cell in zip(ids, cells, strict=True):
+        path = None if cell is None else Path(cell)
+        if path is not None and path.is_absolute():
+            path = next((path.relative_to(top) for top in roots if path.is_relative_to(top)), path)
+        if path is not None and (path.is_absolute() or ".." in path.parts):
+            outside.append(f"{person}: {cell}")
+        relative.append(None if path is None else path.as_posix())
+    if outside:
+        refuse(
+            f"{where}: {len(outside)} paths do not lie below the root {root}",
+            outside,
+            "Give paths relative to the root, without '..', or set the root to a folder that holds them all.",
+        )
+    return relative
