@@ -1,7 +1,7 @@
 # Purpose: who takes part. The embedded phantom writes itself in HCP layout; every source ends in the same table.
 # Inputs: the user's tables (or nothing); outputs: private/participants.tsv, tables/cohort.tsv, private/folds.tsv.
 
-PHANTOM_SETTINGS = {k: v for k, v in COHORT.get("phantom", {}).items() if k != "keep_volumes"} if PHANTOM else {}
+PHANTOM_SETTINGS = {k: v for k, v in COHORT["phantom"].items() if k != "keep_volumes"} if PHANTOM else {}
 
 
 def volumes_folder(path):
@@ -14,12 +14,12 @@ def cohort_tables(wildcards):
     """Tables that the participants come from."""
     if PHANTOM:
         return {
-            "unrestricted": f"{RESULTS}/phantom/unrestricted.csv",
-            "restricted": f"{RESULTS}/private/phantom_restricted.csv",
+            "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
+            "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
         }
     section = COHORT[COHORT["source"]]
-    keys = ("unrestricted_csv", "restricted_csv", "ids", "file")
-    return {key: section[key] for key in keys if section.get(key)}
+    keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
+    return {key: str(Path(section[key]).expanduser()) for key in keys if section.get(key)}
 
 
 rule make_parcels:
@@ -118,24 +118,11 @@ rule tabulate_participants:
     conda:
         "../../envs/cpu.yaml"
     params:
-        cohort={
-            k: v
-            for k, v in COHORT.items()
-            if k
-            in (
-                "source",
-                "target",
-                "task",
-                "labels",
-                "restricted_target",
-                "limit",
-                "min_found",
-                "on_missing_target",
-                COHORT["source"],
-            )
-        },
+        cohort=COHORT,
+        # The phantom's tables are results; other sources name theirs in the config.
+        tables=lambda wildcards, input: dict(input.items()) if PHANTOM else {},
         # Images that came or went change the cohort; images that merely changed do not.
-        found=lambda wildcards: hashlib.sha256("\n".join(found()["participant_id"]).encode()).hexdigest()[:16],
+        found=lambda wildcards: _fingerprint("\n".join(found()["participant_id"])),
         seed=config["seed"],
         code=code_hash("voxplain.cohort.participants", "voxplain.imaging.reading"),
     script:

@@ -7,17 +7,30 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
-from voxplain.base.errors import InputError
-from voxplain.base.names import check_labels
-from voxplain.cohort.people import count_people, found_people
+from voxplain.base.errors import InputError, refuse
+from voxplain.cohort.people import count_people, data_root, found_people, target_is_restricted
+from voxplain.cohort.targets import labels_of
 
 LIBRARY = Path(workflow.basedir) / "workflow" / "scripts"
+
+
+def plainly(function, *arguments):
+    """Call a library function; what the user did wrong is said without a traceback."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
+if COHORT["source"] not in COHORT:
+    raise WorkflowError(f"cohort.source is {COHORT['source']}, but there is no section cohort.{COHORT['source']}")
 PHANTOM = COHORT["source"] == "phantom"
-CLASSES = COHORT["labels"] if COHORT["task"] == "classification" else []
+CLASSES = plainly(labels_of, COHORT)
 GROUPS = [*CLASSES, "joint"]
 METHODS = list(config["maps"]["methods"])
+SIGNED = {"gradcam", "hirescam", "guided_backprop"}
 if PHANTOM:  # its parcels are the demo's atlas
     config["atlases"]["parcels"] = {
         "image": f"{RESULTS}/phantom/parcels.nii.gz",
@@ -29,33 +42,25 @@ EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
 
 
-def plainly(function, *arguments):
-    """Call a library function; what the user did wrong is said without a traceback."""
-    try:
-        return function(*arguments)
-    except InputError as error:
-        raise WorkflowError(str(error)) from None
-
-
 def check_config():
     """Refuse what a schema cannot see: keys that contradict each other."""
-    if COHORT["source"] not in COHORT:
-        raise InputError(f"cohort.source is {COHORT['source']}, but there is no section cohort.{COHORT['source']}")
-    if COHORT["task"] == "classification":
-        if not CLASSES:
-            raise InputError("cohort.labels is missing: list the classes in their order, for example [F, M]")
-        check_labels(CLASSES, "cohort.labels")
-    elif COHORT["labels"]:
+    if COHORT["task"] == "regression" and COHORT["labels"]:
         raise InputError("cohort.labels is for classification; cohort.task is regression")
+    problems = []
     for name, settings in config["maps"]["methods"].items():
-        if settings["target"] in ("predicted", "true", "contrast"):
-            if settings["target"] == "contrast" and CLASSES and len(CLASSES) != 2:
-                raise InputError(f"maps.methods.{name}.target: contrast needs two classes, not {len(CLASSES)}")
-        elif settings["target"] not in CLASSES:
-            raise InputError(
-                f"maps.methods.{name}.target: {settings['target']!r} is none of predicted, true, contrast, "
-                + ", ".join(CLASSES)
-            )
+        target = settings["target"]
+        if target == "contrast" and len(CLASSES) not in (0, 2):
+            problems.append(f"{name}: contrast needs two classes, not {len(CLASSES)}")
+        elif target not in ("predicted", "true", "contrast", *CLASSES):
+            problems.append(f"{name}: {target!r} is none of predicted, true, contrast, {', '.join(CLASSES)}")
+        elif target in ("predicted", "true") and name in SIGNED and CLASSES and {"mean_signed", "t"} & set(STATISTICS):
+            problems.append(f"{name}: signs of maps of the {target} class differ between classes and would cancel")
+    if problems:
+        refuse(
+            "maps.methods: targets that cannot be explained or summarised",
+            problems,
+            "Use target: contrast, or population.statistics: [mean_rectified] or [mean_absolute].",
+        )
 
 
 plainly(check_config)
@@ -110,7 +115,7 @@ def _is_module(name):
 
 
 @lru_cache(maxsize=None)
-def code_hash(*modules):
+def code_hash(*modules, without=()):
     """Fingerprint of library modules and all that they import from the library; changed code re-runs its jobs."""
     todo = list(modules)
     texts = {}
@@ -118,8 +123,17 @@ def code_hash(*modules):
         name = todo.pop()
         if name not in texts:
             texts[name], imported = _imports(name)
-            todo.extend(imported)
-    return hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
+            todo.extend(imported.difference(without))
+    return _fingerprint("\0".join(texts[name] for name in sorted(texts)))
+
+
+def file_hash(*paths):
+    """Fingerprint of small files."""
+    return _fingerprint("\0".join(Path(path).read_text(encoding="utf-8") for path in paths))
+
+
+def _fingerprint(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 # Jobs that compute with torch. Locally a job takes a free device itself (file locks); clusters read `gpu`.

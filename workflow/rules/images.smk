@@ -7,7 +7,7 @@ def volumes_of_batch(wildcards):
     if PHANTOM:
         return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
     people = people_of_batch(wildcards)
-    root = Path(COHORT[COHORT["source"]]["root"])
+    root = data_root(COHORT)
     return {
         "volumes": [str(root / image) for image in people["image"]],
         "masks": [str(root / mask) for mask in people["mask"].dropna()],
@@ -36,7 +36,7 @@ rule downsample:
         mem_mb=1024 if config["images"]["align"] == "none" else 4096,
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
-        root=None if PHANTOM else COHORT[COHORT["source"]]["root"],
+        root=None if PHANTOM else str(data_root(COHORT)),
         settings={k: v for k, v in config["images"].items() if k not in ("on_bad_image", "subjects_per_job")},
         seed=config["seed"],
         code=code_hash("voxplain.imaging.downsampling"),
@@ -49,6 +49,7 @@ rule stack_images:
     input:
         images=expand("{{results}}/images/batch-{batch}.npy", batch=BATCHES),
         quality=expand("{{results}}/images/batch-{batch}.tsv", batch=BATCHES),
+        brains=expand("{{results}}/images/batch-{batch}_brains.npy", batch=BATCHES),
     output:
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",

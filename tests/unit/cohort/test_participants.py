@@ -14,6 +14,7 @@ from voxplain.cohort.participants import (
     private_salt,
     read_participants,
     read_private,
+    summarise_report,
     tabulate,
 )
 from voxplain.cohort.people import parse_people
@@ -241,3 +242,23 @@ def test_phantom_age_agrees_between_design_and_table(phantom):
     table.assign(Age_in_Yrs="old").to_csv(folder / "ages.csv", index=False)
     with pytest.raises(InputError, match="12 contradictions"):
         tabulate(age, seed=5, salt="salt", restricted_csv=folder / "ages.csv")
+
+
+def test_summary_counts_people_and_names_nobody():
+    report = {
+        "rows": 5,
+        "dropped": ["100003"],
+        "found": 3,
+        "missing": {"100004": "no image"},
+        "used": 3,
+        "classes": {"F": 2, "M": 1},
+        "grouped": False,
+        "groups": 0,
+        "size_source": None,
+        "restricted_target": False,
+    }
+    summary = summarise_report(report)
+    values = dict(zip(summary["key"], summary["value"], strict=True))
+    assert values["dropped"] == values["missing"] == "1"
+    assert values["class_F"] == "2"
+    assert "1000" not in summary.to_csv()

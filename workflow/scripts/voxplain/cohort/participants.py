@@ -95,6 +95,13 @@ def tabulate(
     return participants, report
 
 
+def summarise_report(report: dict) -> pd.DataFrame:
+    """Return the report of `tabulate` as a public table of ``key`` and ``value``, with numbers in the place of ids."""
+    rows = {key: len(value) if key in ("dropped", "missing") else value for key, value in report.items()}
+    rows |= {f"class_{label}": count for label, count in (rows.pop("classes") or {}).items()}
+    return pd.DataFrame([(key, str(value)) for key, value in rows.items()], columns=["key", "value"])
+
+
 def hash_groups(groups: pd.Series, salt: str) -> pd.Series:
     """Return HMAC-SHA256 of family names, first 16 hex digits; missing ones stay missing.
 

@@ -1,0 +1,155 @@
+# Purpose: figures and the page, from result files alone; nothing here reads private/.
+# Inputs: tables/, population/, images/, models/*/history.tsv; outputs: figures/, report/index.html.
+
+TABLES = [
+    f"{RESULTS}/tables/cohort.tsv",
+    f"{RESULTS}/tables/accuracy.tsv",
+    f"{RESULTS}/tables/accuracy_summary.tsv",
+]
+if METHODS:
+    TABLES.append(f"{RESULTS}/tables/dice.tsv")
+    TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
+if METHODS and PHANTOM:
+    TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
+MAPPED_ATLASES = ATLASES if METHODS else []
+
+
+rule draw_maps:
+    """Cross-sections of one method's population maps over the mean image."""
+    input:
+        maps=expand(f"{{{{results}}}}/population/{{{{method}}}}/{{group}}_{STATISTIC}.nii.gz", group=GROUPS),
+        masks=expand("{{results}}/population/{{method}}/{group}_mask.nii.gz", group=GROUPS),
+        mean="{results}/images/mean.nii.gz",
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        report(
+            expand("{{results}}/figures/maps/{{method}}_{group}.png", group=GROUPS),
+            caption="../report/maps.rst",
+            category="Population maps",
+            labels={"method": "{method}"},
+        ),
+    log:
+        "{results}/logs/draw_maps/{method}.log",
+    benchmark:
+        "{results}/benchmarks/draw_maps/{method}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        groups=GROUPS,
+        statistic=STATISTIC,
+        code=code_hash("voxplain.reporting.maps"),
+    script:
+        "../scripts/draw_maps.py"
+
+
+rule draw_training:
+    """Loss and accuracy over the epochs of every fold."""
+    input:
+        [] if EXTERNAL else expand("{{results}}/models/fold-{fold}/history.tsv", fold=FOLDS),
+    output:
+        report("{results}/figures/training.svg", caption="../report/training.rst", category="Models"),
+    log:
+        "{results}/logs/draw_training.log",
+    benchmark:
+        "{results}/benchmarks/draw_training.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        folds=FOLDS,
+        code=code_hash("voxplain.reporting.curves"),
+    script:
+        "../scripts/draw_training.py"
+
+
+rule draw_accuracy:
+    """The metrics of every fold beside chance."""
+    input:
+        accuracy="{results}/tables/accuracy.tsv",
+        summary="{results}/tables/accuracy_summary.tsv",
+    output:
+        report("{results}/figures/accuracy.svg", caption="../report/accuracy.rst", category="Models"),
+    log:
+        "{results}/logs/draw_accuracy.log",
+    benchmark:
+        "{results}/benchmarks/draw_accuracy.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_hash("voxplain.reporting.curves"),
+    script:
+        "../scripts/draw_accuracy.py"
+
+
+rule draw_dice:
+    """Overlap between methods beside its chance level."""
+    input:
+        "{results}/tables/dice.tsv",
+    output:
+        report("{results}/figures/dice.svg", caption="../report/dice.rst", category="Population maps"),
+    log:
+        "{results}/logs/draw_dice.log",
+    benchmark:
+        "{results}/benchmarks/draw_dice.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_hash("voxplain.reporting.overlap"),
+    script:
+        "../scripts/draw_dice.py"
+
+
+rule draw_regions:
+    """The regions that each method ranks first."""
+    input:
+        regions="{results}/tables/regions_{atlas}.tsv",
+        planted=lambda wildcards: (
+            f"{RESULTS}/tables/planted_regions.tsv" if PHANTOM and wildcards.atlas == "parcels" else []
+        ),
+    output:
+        report("{results}/figures/regions_{atlas}.svg", caption="../report/regions.rst", category="Regions"),
+    log:
+        "{results}/logs/draw_regions/{atlas}.log",
+    benchmark:
+        "{results}/benchmarks/draw_regions/{atlas}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        top=config["report"]["top_regions"],
+        code=code_hash("voxplain.reporting.regions"),
+    script:
+        "../scripts/draw_regions.py"
+
+
+rule write_page:
+    """The report: one file that opens anywhere, without a network."""
+    input:
+        tables=TABLES,
+        index=f"{RESULTS}/images/index.tsv",
+        excluded=f"{RESULTS}/images/excluded.tsv",
+        maps=[folder for method in METHODS for folder in map_folders(method)],
+        pictures=[f"{RESULTS}/figures/{name}" for name in ("montage.png", "training.svg", "accuracy.svg")]
+        + ([f"{RESULTS}/figures/dice.svg"] if METHODS else [])
+        + expand(f"{RESULTS}/figures/maps/{{method}}_{{group}}.png", method=METHODS, group=GROUPS)
+        + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES),
+    output:
+        page=f"{RESULTS}/report/index.html",
+        provenance=f"{RESULTS}/provenance.json",
+    log:
+        f"{RESULTS}/logs/write_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_page.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        config=lambda wildcards: {
+            **config,
+            "cohort": {**COHORT, "restricted_target": plainly(target_is_restricted, COHORT)},
+        },
+        methods=METHODS,
+        groups=GROUPS,
+        atlases=MAPPED_ATLASES,
+        # The page's words and looks lie outside the library.
+        template=file_hash(*sorted(Path(workflow.basedir).glob("workflow/report/page.*"))),
+        code=code_hash("voxplain.reporting.page"),
+    script:
+        "../scripts/write_page.py"

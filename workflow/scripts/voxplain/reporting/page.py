@@ -1,0 +1,235 @@
+"""The report: one HTML file that holds everything and asks the network for nothing."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from voxplain.base.errors import refuse
+from voxplain.base.files import read_table, write_text
+from voxplain.reporting import style, tables, verdicts, wording
+from voxplain.reporting.embedding import data_uri, source_hash
+from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "report"
+
+KEYS = {"config", "tables", "figures", "maps", "versions"}
+TABLES = {
+    "needed": {"cohort", "accuracy", "accuracy_summary"},
+    "optional": {"dice", "top_regions", "planted_regions", "localization", "index", "excluded"},
+}
+FIGURES = {"training", "accuracy", "dice", "montage", "maps", "regions"}
+
+
+def write_page(out: str | os.PathLike, contents: Mapping) -> None:
+    """Write the report as one self-contained HTML file.
+
+    Parameters
+    ----------
+    out : path-like
+    contents : mapping
+        ``config``
+            The config with its defaults; `name` and `cohort` are needed. Shown without absolute paths.
+        ``tables``
+            Paths of result tables: ``cohort``, ``accuracy``, ``accuracy_summary``; optional ``dice``,
+            ``planted_regions``, ``localization``, ``index`` (``images/index.tsv``), ``excluded``
+            (``images/excluded.tsv``), and ``top_regions`` as {atlas: path}.
+        ``figures``
+            Paths of pictures, all optional: ``training``, ``accuracy``, ``dice``, ``montage``, ``maps`` as
+            {method: {group: path}} and ``regions`` as {atlas: path}.
+        ``maps``
+            {method: paths of ``maps.tsv``, or of the folders that hold one}, in the order to be shown.
+        ``versions``
+            Optional {program: version}.
+
+        A path that is None counts as not given.
+
+    Raises
+    ------
+    InputError
+        For unknown or missing keys, missing files, files in a private folder, and tables with private fields.
+    """
+    contents = _checked(contents)
+    config, figures = contents["config"], contents["figures"]
+    frames = {name: read_table(path) for name, path in contents["tables"].items() if name != "top_regions"}
+    top = {atlas: read_table(path) for atlas, path in contents["tables"].get("top_regions", {}).items()}
+    people = {method: [read_table(path) for path in paths] for method, paths in contents["maps"].items()}
+    named = frames | {f"top_regions of {atlas}": table for atlas, table in top.items()}
+    named |= {f"{method}: maps.tsv": part for method, parts in people.items() for part in parts}
+    refuse_private_fields(named, hide_target=bool(config["cohort"].get("restricted_target")))
+
+    methods = list(people)
+    performance = verdicts.judge(frames["accuracy"], frames["accuracy_summary"])
+    planted = frames.get("planted_regions")
+    facts = {
+        "name": config["name"],
+        "cohort": _cohort_facts(config["cohort"], frames),
+        "performance": performance,
+        "external": bool(config.get("interpret", {}).get("weights")),
+        "phantom": config["cohort"].get("source") == "phantom",
+        "found": None if planted is None else verdicts.find_planted(planted, methods),
+        "top": config.get("report", {}).get("top_regions"),
+        "sections": _method_sections(methods, figures, people, top, frames.get("localization"), config),
+        "figures": {name: data_uri(path) for name, path in figures.items() if name not in ("maps", "regions")},
+        "tables": _tables(frames, methods, config),
+        "atlases": _atlases(top, figures.get("regions", {}), methods, config),
+        "settings": public_settings(config),
+        "versions": contents.get("versions") or {},
+        "papers": wording.PAPERS,
+        "words": wording,
+    }
+    write_text(_render(facts), out)
+
+
+def _checked(contents: Mapping) -> dict:
+    """Return the contents without what is None, after checking keys and files; folders become their maps.tsv."""
+    wrong = [f"unknown: {key}" for key in set(contents) - KEYS]
+    wrong += [f"missing: {key}" for key in KEYS - {"versions"} - set(contents)]
+    if not wrong:
+        known = TABLES["needed"] | TABLES["optional"]
+        given = {name for name, path in contents["tables"].items() if path is not None}
+        wrong += [f"unknown: tables.{name}" for name in given - known]
+        wrong += [f"missing: tables.{name}" for name in TABLES["needed"] - given]
+        wrong += [f"unknown: figures.{name}" for name in set(contents["figures"]) - FIGURES]
+        wrong += [f"missing: config.{key}" for key in ("name", "cohort") if key not in contents["config"]]
+    if wrong:
+        refuse("The contents of the page are not what write_page expects", sorted(wrong))
+    checked = dict(contents)
+    checked["tables"] = _without_none(contents["tables"])
+    checked["figures"] = _without_none(contents["figures"])
+    checked["maps"] = {
+        method: [Path(path) / "maps.tsv" if Path(path).is_dir() else Path(path) for path in paths]
+        for method, paths in contents["maps"].items()
+    }
+    paths = list(_all_paths([checked["tables"], checked["figures"], checked["maps"]]))
+    refuse_private_paths(paths)
+    absent = [path for path in paths if not path.is_file()]
+    if absent:
+        refuse("These files of the page do not exist", absent)
+    return checked
+
+
+def _without_none(tree: Mapping) -> dict:
+    kept = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
+
+
+def _all_paths(tree: object):
+    if isinstance(tree, Mapping):
+        tree = list(tree.values())
+    if isinstance(tree, (list, tuple)):
+        for branch in tree:
+            yield from _all_paths(branch)
+    else:
+        yield Path(tree)
+
+
+def _cohort_facts(cohort: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
+    values = dict(zip(frames["cohort"]["key"].astype(str), frames["cohort"]["value"], strict=True))
+    labels = list(cohort.get("labels") or [])
+    counts = {label: str(values[f"class_{label}"]) for label in labels if f"class_{label}" in values}
+    index = frames.get("index")
+    overlap = None
+    if index is not None and "dice" in index and index["dice"].notna().any():
+        overlap = (verdicts.number(index["dice"].median()), verdicts.number(index["dice"].min()))
+    return {
+        "target": cohort["target"],
+        "labels": labels,
+        "counts": counts,
+        "families_unknown": str(values.get("grouped", "")).lower() in ("no", "false"),
+        "excluded": len(frames["excluded"]) if "excluded" in frames else 0,
+        "overlap": overlap,
+    }
+
+
+def _method_sections(methods, figures, people, top, localization, config) -> list[dict]:
+    """Return what the page says about each method: pictures, people, first regions, and the score on the truth."""
+    explained = verdicts.count_explained(people)
+    sections = []
+    for method in methods:
+        pictures = figures.get("maps", {}).get(method, {})
+        truth = None
+        if localization is not None:
+            rows = localization[(localization["method"] == method) & (localization["group"] == "joint")]
+            truth = None if rows["auc"].isna().all() else verdicts.number(rows["auc"].iloc[0])
+        sections.append(
+            {
+                "method": method,
+                "title": style.method_title(method),
+                "note": wording.METHOD_NOTES.get(method, ""),
+                "people": explained[method][0],
+                "explained": explained[method][1],
+                "pictures": [
+                    (style.group_title(group), data_uri(pictures[group]))
+                    for group in style.in_order(list(pictures), first=["joint"])
+                ],
+                "first": {atlas: _first_regions(table, method) for atlas, table in top.items()},
+                "auc": truth,
+            }
+        )
+    return sections
+
+
+def _first_regions(table: pd.DataFrame, method: str, count: int = 5) -> list[str]:
+    rows = table[(table["method"] == method) & (table["group"] == "joint")]
+    return rows.sort_values("rank", kind="stable")["region"].astype(str).head(count).tolist()
+
+
+def _groups(config: Mapping) -> list[str]:
+    return ["joint", *(config["cohort"].get("labels") or [])]
+
+
+def _tables(frames: Mapping[str, pd.DataFrame], methods: Sequence[str], config: Mapping) -> dict[str, tables.Table]:
+    groups = _groups(config)
+    columns = {
+        "accuracy": (["fold"], ["fold", "n_train", "n_test", "accuracy", "balanced_accuracy", "auc", "mae", "r"]),
+        "accuracy_summary": ([], ["metric", "mean", "sd", "chance"]),
+        "dice": (
+            ["group", "method_a", "method_b"],
+            ["group", "method_a", "method_b", "dice", "dice_chance", "spearman", "agreement", "voxels_a", "voxels_b"],
+        ),
+        "localization": (["group", "method"], ["group", "method", "auc", "dice", "dice_chance"]),
+    }
+    shown = {"cohort": tables.show_cohort(frames["cohort"])}
+    for name, (by, names) in columns.items():
+        if name in frames and not frames[name].empty:
+            frame = tables.arrange(frames[name], methods, by, groups) if by else frames[name]
+            shown[name] = tables.show(frame, names)
+    if "planted_regions" in frames:
+        shown["planted_regions"] = tables.pivot_planted(frames["planted_regions"], methods)
+    return shown
+
+
+def _atlases(top, pictures, methods, config) -> list[dict]:
+    atlases = []
+    for atlas in style.in_order([*top, *pictures]):
+        table = None
+        if atlas in top:
+            frame = tables.arrange(top[atlas], methods, ["group", "method", "rank"], _groups(config))
+            table = tables.show(frame, ["group", "method", "rank", "region", "hemisphere", "share", "inside", "voxels"])
+        picture = data_uri(pictures[atlas]) if atlas in pictures else None
+        atlases.append({"name": atlas, "table": table, "picture": picture})
+    return atlases
+
+
+def _render(facts: Mapping) -> str:
+    files = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
+    # Styles stay open because some browsers hold SVG pictures, which have styles of their own, to the page's policy.
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src {source_hash(files['page.js'])}; base-uri 'none'; form-action 'none'"
+    )
+    # Every value is escaped; only the page's own style sheet and script go in as they are.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["method_title"] = style.method_title
+    template = environment.get_template("page.html.j2")
+    return template.render(**facts, policy=policy, css=files["page.css"], script=files["page.js"])

@@ -1,0 +1,128 @@
+"""One look for every figure: colours, type, sizes, and how a figure becomes a file."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from voxplain.base.errors import refuse
+from voxplain.base.files import written_whole
+
+# Okabe & Ito's palette, told apart with every common colour blindness.
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+INK, MUTED, FAINT, PAPER = "#1b2430", "#5d6b7a", "#dfe4ea", "#ffffff"
+
+SEQUENTIAL = "inferno"  # for maps that are never negative
+DIVERGING = "managua_r"  # for signed maps: dark around 0, blue below and orange above
+HEAT = "GnBu"  # for the Dice table
+
+SETTINGS = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that a figure is the same on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.color": INK,
+    "axes.titlecolor": INK,
+    "text.parse_math": False,  # labels come from tables: a `$` is a dollar
+    "legend.frameon": False,
+    "savefig.facecolor": "auto",
+    "svg.hashsalt": "voxplain",  # equal figures give equal files
+    "svg.fonttype": "path",
+}
+
+METHOD_TITLES = {
+    "gradcam": "Grad-CAM",
+    "hirescam": "HiResCAM",
+    "guided_backprop": "Guided backpropagation",
+    "perturbation": "Meaningful Perturbations",
+    "lrp": "Layer-wise relevance propagation",
+    "noise": "Noise importance",
+    "smoothgrad": "SmoothGrad",
+    "integrated_gradients": "Integrated Gradients",
+    "occlusion": "Occlusion",
+}
+
+
+def method_title(method: str) -> str:
+    """Return a method's name as people write it; an unknown one as it stands."""
+    return METHOD_TITLES.get(method, method)
+
+
+def group_title(group: str) -> str:
+    """Return a group's name for headings: ``all people`` for the joint map, otherwise ``people of class ...``."""
+    return "all people" if group == "joint" else f"class {group}"
+
+
+@contextmanager
+def drawn(out: str | os.PathLike, width: float, height: float, dpi: int = 110, **options) -> Iterator[Figure]:
+    """Give an empty figure and save it when the block ends well.
+
+    The file holds neither date nor program version, so that equal content gives equal bytes.
+
+    Parameters
+    ----------
+    out : path-like
+        ``.svg`` or ``.png``.
+    width, height : float
+        Inches.
+    dpi : int
+        Of a PNG, and of images inside an SVG.
+    options
+        Of `matplotlib.figure.Figure`; the layout is constrained unless another is given.
+
+    Raises
+    ------
+    InputError
+        For another suffix.
+    """
+    kind = Path(out).suffix.lower().removeprefix(".")
+    if kind not in ("svg", "png"):
+        refuse("A figure is written as .svg or .png; got", [out])
+    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
+    options.setdefault("layout", "constrained")
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(width, height), dpi=dpi, **options)
+        yield figure
+        with written_whole(out) as temporary:
+            figure.savefig(temporary, format=kind, metadata=metadata)
+
+
+def say(figure: Figure, text: str, colour: str = MUTED) -> None:
+    """Write one sentence in the middle of a figure that has nothing else to show."""
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=colour, wrap=True)
+
+
+def light_grid(axes: Axes, axis: str) -> None:
+    """Draw faint grid lines along one axis (``x`` or ``y``) and drop its tick marks."""
+    axes.grid(axis=axis)
+    axes.tick_params(axis=axis, length=0)
+
+
+def shorten(text: str, longest: int = 38) -> str:
+    """Cut a label that would push the plot aside, in the middle, where long region names differ least."""
+    if len(text) <= longest:
+        return text
+    head = (longest - 1) // 2
+    return text[:head].rstrip() + "…" + text[-(longest - 1 - head) :].lstrip()
+
+
+def in_order(values: Sequence[str], first: Sequence[str] = ()) -> list[str]:
+    """Return the distinct values: those of `first` that occur, then the others as they come."""
+    distinct = list(dict.fromkeys(values))
+    return [v for v in first if v in distinct] + [v for v in distinct if v not in first]

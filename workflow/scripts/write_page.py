@@ -1,0 +1,51 @@
+"""Rule write_page: result files in, the page and the provenance of the run out."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from voxplain.base.files import write_text
+from voxplain.base.jobs import job_log
+from voxplain.reporting.page import write_page
+from voxplain.reporting.privacy import public_settings
+
+# Programs whose versions matter for the numbers.
+PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx")
+
+
+def run(config, results, tables, index, excluded, folders, methods, groups, atlases, page, provenance):
+    named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(("regions_", "top_regions_"))}
+    named |= {"index": index, "excluded": excluded}
+    named["top_regions"] = {atlas: f"{results}/tables/top_regions_{atlas}.tsv" for atlas in atlases}
+    figures = {name: f"{results}/figures/{name}.svg" for name in ("training", "accuracy")}
+    figures["montage"] = f"{results}/figures/montage.png"
+    if methods:
+        figures["dice"] = f"{results}/figures/dice.svg"
+    figures["maps"] = {
+        method: {group: f"{results}/figures/maps/{method}_{group}.png" for group in groups} for method in methods
+    }
+    figures["regions"] = {atlas: f"{results}/figures/regions_{atlas}.svg" for atlas in atlases}
+    maps = {method: [path for path in folders if Path(path).parent.name == method] for method in methods}
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PROGRAMS}
+    contents = {"config": config, "tables": named, "figures": figures, "maps": maps, "versions": versions}
+    write_page(page, contents)
+    record = {"versions": versions, "config": dict(public_settings(config))}
+    write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        run(
+            snakemake.params.config,
+            f"results/{snakemake.params.config['name']}",
+            snakemake.input.tables,
+            snakemake.input.index,
+            snakemake.input.excluded,
+            snakemake.input.maps,
+            snakemake.params.methods,
+            snakemake.params.groups,
+            snakemake.params.atlases,
+            snakemake.output.page,
+            snakemake.output.provenance,
+        )
