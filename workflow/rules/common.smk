@@ -48,7 +48,7 @@ def check_config():
         raise InputError("cohort.labels is for classification; cohort.task is regression")
     problems = []
     for name, settings in config["maps"]["methods"].items():
-        target = settings["target"]
+        target = settings["target"] or ("contrast" if len(CLASSES) == 2 else "predicted")
         if target == "contrast" and len(CLASSES) not in (0, 2):
             problems.append(f"{name}: contrast needs two classes, not {len(CLASSES)}")
         elif target not in ("predicted", "true", "contrast", *CLASSES):

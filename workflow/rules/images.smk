@@ -23,6 +23,7 @@ rule downsample:
     output:
         images="{results}/images/batch-{batch}.npy",
         quality="{results}/images/batch-{batch}.tsv",
+        brains="{results}/images/batch-{batch}_brains.npy",
     log:
         "{results}/logs/downsample/batch-{batch}.log",
     benchmark:
@@ -31,9 +32,8 @@ rule downsample:
     priority: 10
     conda:
         "../../envs/cpu.yaml"
-    threads: 1 if config["images"]["align"] == "none" else 2
     resources:
-        mem_mb=1024 if config["images"]["align"] == "none" else 4096,
+        mem_mb=1024 if config["images"]["align"] == "none" else 3072,
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else str(data_root(COHORT)),

@@ -55,7 +55,6 @@ rule draw_training:
     conda:
         "../../envs/cpu.yaml"
     params:
-        folds=FOLDS,
         code=code_hash("voxplain.reporting.curves"),
     script:
         "../scripts/draw_training.py"

@@ -3,7 +3,7 @@
 from voxplain.attribution.choosing import choose_people, people_of_part
 from voxplain.attribution.explaining import explain_people, partial_key
 from voxplain.base.device import on_device
-from voxplain.base.files import read_array, read_table
+from voxplain.base.files import clear_folders, read_array, read_table
 from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
 from voxplain.models.checkpoint import load_checkpoint
@@ -42,6 +42,7 @@ def run(
             model, metadata, read_array(stack), [places[person] for person in ids], ids, list(people["target"]),
             method, options, chosen, batch_size, f"{partial}_{key}", output, seed, read_on_grid(mean), hide_target,
         )  # fmt: skip
+    clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
 
 
 if __name__ == "__main__":
@@ -62,6 +63,6 @@ if __name__ == "__main__":
             snakemake.params.seed,
             snakemake.params.hide_target,
             snakemake.params.code,
-            "{0.results}/partial/explain-{0.method}-{0.fold}-{0.part}".format(snakemake.wildcards),
+            f"{snakemake.wildcards.results}/partial/explain-" + "-".join(snakemake.wildcards[1:]),
             snakemake.output[0],
         )

@@ -10,7 +10,7 @@ def run(name, settings, image, table):
     if "fetch" in settings:
         atlas = fetch(settings["fetch"], name)
     else:
-        atlas = load_atlas(settings["image"], settings["labels"], name, settings["sha256"])
+        atlas = load_atlas(settings["image"], settings["labels"], name, settings.get("sha256"))
     write_image(atlas.data, COMMON.affine, image)
     write_table(atlas.regions, table)
 

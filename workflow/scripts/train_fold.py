@@ -1,9 +1,7 @@
 """Rule train_fold: train on all folds but one; write the network, its history and the predictions for that one."""
 
-import shutil
-
 from voxplain.base.device import on_device
-from voxplain.base.files import read_array, read_table, write_table
+from voxplain.base.files import clear_folders, read_array, read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.base.seeds import seed_for
 from voxplain.models.checkpoint import save_checkpoint
@@ -13,7 +11,20 @@ from voxplain.models.training import train
 
 
 def run(
-    stack, index, folds, participants, fold, settings, device, threads, seed, partial, weights, history, predictions
+    stack,
+    index,
+    folds,
+    participants,
+    fold,
+    settings,
+    device,
+    threads,
+    seed,
+    partial,
+    code,
+    weights,
+    history,
+    predictions,
 ):
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
     tested = people["fold"] == fold
@@ -28,7 +39,7 @@ def run(
             settings,
             chosen,
             seed_for(seed, "fold", fold),
-            partial,
+            f"{partial}_{code}",
             groups,
         )
         guesses = predict(trained.model, volumes, people.index[tested], trained.metadata, chosen)
@@ -36,7 +47,7 @@ def run(
     write_table(known.join(guesses), predictions)
     write_table(trained.history, history)
     save_checkpoint(trained.model, weights, {**trained.metadata, "fold": fold})
-    shutil.rmtree(partial)
+    clear_folders(f"{partial}_*")  # this one, and others that runs with other code left
 
 
 if __name__ == "__main__":
@@ -56,7 +67,8 @@ if __name__ == "__main__":
             snakemake.params.device,
             snakemake.threads,
             snakemake.params.seed,
-            f"{snakemake.wildcards.results}/partial/train_fold-{snakemake.wildcards.fold}_{snakemake.params.code}",
+            f"{snakemake.wildcards.results}/partial/train_fold-{snakemake.wildcards.fold}",
+            snakemake.params.code,
             snakemake.output.weights,
             snakemake.output.history,
             snakemake.output.predictions,

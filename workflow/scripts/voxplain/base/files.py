@@ -1,5 +1,6 @@
 """Files appear whole or not at all: written under a temporary name, then renamed."""
 
+import glob
 import gzip
 import os
 import shutil
@@ -115,6 +116,12 @@ def write_image(data: np.ndarray, affine: np.ndarray, path: str | os.PathLike, c
         payload = gzip.compress(payload, compresslevel=compression, mtime=0)
     with written_whole(path) as temporary:
         temporary.write_bytes(payload)
+
+
+def clear_folders(pattern: str) -> None:
+    """Remove the folders that a glob pattern names."""
+    for folder in glob.glob(pattern):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def private_folder(path: str | os.PathLike) -> Path:

@@ -1,0 +1,156 @@
+"""From files to arrays on the common grid, one volume at a time."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from voxplain.base.errors import InputError
+from voxplain.base.progress import Progress
+from voxplain.base.seeds import seed_for
+from voxplain.imaging.alignment import align_to_mni, check_kind
+from voxplain.imaging.grid import COMMON, Grid
+from voxplain.imaging.intensity import check_intensity, normalise
+from voxplain.imaging.quality import COLUMNS, expected_place, measure, unread
+from voxplain.imaging.reading import Volume, read_volume
+from voxplain.imaging.resizing import one_blas_thread, to_common_grid
+
+# Mask and image come from the same tools and share their grid but for rounding.
+MASK_WITHIN_MM = 0.1
+
+Person = tuple[np.ndarray, np.ndarray, dict[str, object]]
+
+
+def downsample(
+    image: str | os.PathLike,
+    mask: str | os.PathLike | None,
+    participant_id: str,
+    *,
+    align: str = "none",
+    space: str = "mni",
+    intensity: str = "zscore",
+    min_overlap: float | None = None,
+    max_distance_mm: float | None = None,
+    seed: int = 0,
+) -> Person:
+    """Bring the volume of one person onto the common grid and measure it.
+
+    Parameters
+    ----------
+    image : path-like
+    mask : path-like or None
+        Brain mask on the grid of the image; without one the brain is where the image is not 0.
+    participant_id : str
+        Gives the person an own random stream for the registration.
+    align : {'none', 'rigid', 'affine', 'syn'}
+    space : {'mni', 'acpc'}
+        Where unaligned brains lie; aligned ones are held to ``mni``, rigidly aligned ones to ``acpc``.
+    intensity : {'none', 'zscore'}
+        See `voxplain.imaging.intensity.normalise`.
+    min_overlap, max_distance_mm : float, optional
+        See `voxplain.imaging.quality.measure`.
+    seed : int
+        The config's.
+
+    Returns
+    -------
+    data : ndarray of `COMMON`'s shape, float32
+        Zeros when there is a problem.
+    brain : ndarray of `COMMON`'s shape, bool
+        Empty when there is a problem.
+    row : dict
+        `voxplain.imaging.quality.COLUMNS`. A bad volume is told by ``problem``, not by an exception, so that one
+        person does not stop the batch.
+
+    Raises
+    ------
+    InputError
+        For a setting that is not one of the above.
+    """
+    check_kind(align)
+    check_intensity(intensity)
+    # Rigid alignment keeps the size of the head, so that its brains are held to what native-sized ones reach.
+    space = {"none": space, "rigid": "acpc"}.get(align, "mni")
+    expected_place(space)
+    try:
+        volume = read_volume(image)
+        brain_mask = None if mask is None else _read_mask(mask, volume)
+        if align == "none":
+            data, brain = to_common_grid(volume, brain_mask)
+        else:
+            data, brain = align_to_mni(volume, brain_mask, align, seed_for(seed, "align", participant_id))
+        row = measure(
+            volume,
+            data,
+            brain,
+            space,
+            mask=brain_mask,
+            align=align,
+            min_overlap=min_overlap,
+            max_distance_mm=max_distance_mm,
+        )
+        if not row["problem"]:
+            data = normalise(data, brain, intensity)
+    except InputError as problem:
+        row = unread(str(problem))
+    row = {"participant_id": participant_id, **row}
+    if row["problem"]:
+        return np.zeros(COMMON.shape, dtype=np.float32), np.zeros(COMMON.shape, dtype=bool), row
+    return data, brain, row
+
+
+def downsample_each(
+    images: Sequence[str | os.PathLike], masks: Sequence[str | os.PathLike | None], ids: Sequence[str], **settings
+) -> Iterator[Person]:
+    """Yield what `downsample` gives for one person after another, holding one volume at a time.
+
+    Parameters
+    ----------
+    images, masks, ids : sequences of one length
+    **settings
+        Of `downsample`.
+    """
+    progress = Progress("volumes", len(ids))
+    with one_blas_thread():
+        for image, mask, participant_id in zip(images, masks, ids, strict=True):
+            person = downsample(image, mask, participant_id, **settings)
+            progress.step(note=f"{participant_id}: {person[2]['problem']}" if person[2]["problem"] else "")
+            yield person
+
+
+def downsample_batch(
+    images: Sequence[str | os.PathLike], masks: Sequence[str | os.PathLike | None], ids: Sequence[str], **settings
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the volumes of several people and their measurements.
+
+    Keeps every person's result in memory; jobs hand `downsample_each` to `voxplain.imaging.stacking.write_batch`.
+
+    Parameters
+    ----------
+    images, masks, ids : sequences of one length n
+    **settings
+        Of `downsample`.
+
+    Returns
+    -------
+    volumes : ndarray [n, D, H, W], float32
+    table : DataFrame
+        `voxplain.imaging.quality.COLUMNS`, one row a person in the order of `ids`.
+    """
+    volumes = np.zeros((len(ids), *COMMON.shape), dtype=np.float32)
+    rows = []
+    for i, (data, _, row) in enumerate(downsample_each(images, masks, ids, **settings)):
+        volumes[i] = data
+        rows.append(row)
+    return volumes, pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _read_mask(path: str | os.PathLike, volume: Volume) -> Volume:
+    mask = read_volume(path)
+    if not Grid(volume.data.shape, volume.affine).matches(mask.data.shape, mask.affine, MASK_WITHIN_MM):
+        raise InputError(
+            f"{path}: the brain mask lies on another grid than its image (shape {mask.data.shape} against "
+            f"{volume.data.shape}, or another affine). Resample it to the image"
+        )
+    return mask

@@ -1,0 +1,144 @@
+"""Is this a brain, and does it lie where it should? One row of measurements a volume."""
+
+import numpy as np
+
+from voxplain.base.errors import InputError
+from voxplain.imaging.grid import COMMON, mni_brain
+from voxplain.imaging.reading import Volume
+from voxplain.imaging.resizing import inside_brain
+
+COLUMNS = (
+    "participant_id",
+    "shape",
+    "voxel_mm",
+    "orientation",
+    "min",
+    "max",
+    "brain_volume_ml",
+    "dice",
+    "distance_mm",
+    "problem",
+)
+# Least Dice with the MNI brain, and largest distance of the centres in mm, by the space that images are said to be in.
+# Affinely aligned brains reach 0.93-0.96; rigidly placed ones keep their size and lie around 0.7-0.95.
+EXPECTED = {"mni": (0.9, None), "acpc": (0.7, 10.0)}
+# Intracranial volumes of adults end below 2.1 litres; a head with face and neck has four.
+LARGEST_BRAIN_ML = 2500.0
+
+
+def measure(
+    volume: Volume,
+    data: np.ndarray,
+    brain: np.ndarray,
+    space: str,
+    *,
+    mask: Volume | None = None,
+    align: str = "none",
+    min_overlap: float | None = None,
+    max_distance_mm: float | None = None,
+) -> dict[str, object]:
+    """Measure one volume and judge its place.
+
+    Parameters
+    ----------
+    volume : Volume
+        As read.
+    data, brain : ndarray of `COMMON`'s shape
+        The same on the common grid: float and bool.
+    space : {'mni', 'acpc'}
+        Where the brain should lie: on the MNI brain, or about there with its own size.
+    mask : Volume, optional
+        Brain on the grid of `volume`; otherwise its non-zero voxels.
+    align : str
+        How the brain was aligned, for the advice.
+    min_overlap : float, optional
+        Least Dice with the MNI brain; by `space` when not given (0.9, 0.7).
+    max_distance_mm : float, optional
+        Largest distance between the centres of both brains; by `space` when not given (none, 10 mm).
+
+    Returns
+    -------
+    dict
+        `COLUMNS` without ``participant_id``: shape, voxel edges and orientation (``LAS``: the voxel axes run to the
+        left, to the front, up) as text, intensity range, brain volume in ml as scanned, Dice and distance of the
+        centres in mm on the common grid, and what is wrong (``""`` when nothing is).
+    """
+    from nibabel.orientations import aff2axcodes
+
+    least_overlap, largest_distance = expected_place(space, min_overlap, max_distance_mm)
+    voxel_ml = abs(np.linalg.det(volume.affine[:3, :3])) / 1000
+    row: dict[str, object] = {
+        "shape": "x".join(str(n) for n in volume.data.shape),
+        "voxel_mm": "x".join(f"{edge:.2f}" for edge in np.linalg.norm(volume.affine[:3, :3], axis=0)),
+        "orientation": "".join(aff2axcodes(volume.affine)),
+        "min": float(volume.data.min()),
+        "max": float(volume.data.max()),
+        "brain_volume_ml": round(float(np.count_nonzero(inside_brain(volume, mask)) * voxel_ml), 1),
+        "dice": float("nan"),
+        "distance_mm": float("nan"),
+    }
+    reference = mni_brain(brain.shape)
+    problems = []
+    if row["brain_volume_ml"] > LARGEST_BRAIN_ML:
+        source = "non-zero voxels fill" if mask is None else "the brain mask fills"
+        problems.append(
+            f"{source} {row['brain_volume_ml']:.0f} ml, more than a brain (at most {LARGEST_BRAIN_ML:.0f} ml): give "
+            "skull-stripped images or a column of brain masks"
+        )
+    if not brain.any() or not np.any(data):
+        problems.append("no brain within the field of view of the common grid")
+    else:
+        row["dice"] = round(float(2 * np.sum(brain & reference) / (brain.sum() + reference.sum())), 4)
+        row["distance_mm"] = round(float(np.linalg.norm(_centre_mm(brain) - _centre_mm(reference))), 2)
+        if row["dice"] < least_overlap:
+            problems.append(
+                f"overlaps the MNI brain with Dice {row['dice']:.2f} only (expected {least_overlap:g} at least)"
+            )
+        if largest_distance is not None and row["distance_mm"] > largest_distance:
+            problems.append(
+                f"lies {row['distance_mm']:.1f} mm from the MNI brain's centre "
+                f"(expected {largest_distance:g} mm at most)"
+            )
+    row["problem"] = "; ".join(problems)
+    if problems and not row["brain_volume_ml"] > LARGEST_BRAIN_ML:
+        row["problem"] += _advice(space, align)
+    return row
+
+
+def expected_place(
+    space: str, min_overlap: float | None = None, max_distance_mm: float | None = None
+) -> tuple[float, float | None]:
+    """Return the least Dice and the largest distance in mm (None: any) for a space, as set or by default.
+
+    Raises
+    ------
+    InputError
+        For an unknown space.
+    """
+    if space not in EXPECTED:
+        raise InputError(f"images.space: {space!r} is not one of {', '.join(EXPECTED)}")
+    overlap, distance = EXPECTED[space]
+    return (
+        overlap if min_overlap is None else min_overlap,
+        distance if max_distance_mm is None else max_distance_mm,
+    )
+
+
+def unread(problem: str) -> dict[str, object]:
+    """Return the row of a volume that could not be read or processed: nothing measured, and why."""
+    nothing = dict.fromkeys(COLUMNS[1:-1])
+    return {**nothing, "problem": " ".join(problem.split())}
+
+
+def _advice(space: str, align: str) -> str:
+    if align == "none":
+        return f". Set images.align: affine for images that are not in {space} space"
+    if align == "rigid":
+        return ". Set images.align: affine, since rigid alignment keeps the size of the head"
+    return f". The {align} alignment failed: look at the image and its brain mask"
+
+
+def _centre_mm(brain: np.ndarray) -> np.ndarray:
+    """Return the centre of mass of a mask on the common field of view, in mm [3]."""
+    grid = COMMON if brain.shape == COMMON.shape else COMMON.rescaled(brain.shape)
+    return grid.affine[:3, :3] @ np.argwhere(brain).mean(axis=0) + grid.affine[:3, 3]
