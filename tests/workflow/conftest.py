@@ -44,3 +44,9 @@ class Workflow:
         text = self.run("--dry-run", "--quiet", "rules", config=config).stdout
         words = (line.split() for line in text.splitlines())
         return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit() and pair[0] != "total"}
+
+
+@pytest.fixture(scope="session")
+def workflow():
+    """The class, as a fixture because test files cannot import one another."""
+    return Workflow

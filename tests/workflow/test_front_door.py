@@ -98,7 +98,8 @@ def test_missing_labels_are_named(hcp):
     file.write_text(yaml.safe_dump(config))
     done = snakemake(folder, "--configfile", str(file), "--dry-run")
     assert done.returncode != 0
-    assert "cohort.labels is missing" in done.stdout
+    assert "cohort.labels" in done.stdout
+    assert "at least two labels" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["hcp.yaml", "hcp_paper.yaml", "demo.yaml"])

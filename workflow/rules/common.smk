@@ -82,8 +82,12 @@ wildcard_constraints:
 
 @lru_cache(maxsize=None)
 def found():
-    """The people whose images exist, sorted by id. Asked for when a job needs it, not when the workflow is parsed."""
+    """The people whose images exist, sorted by id."""
     return plainly(found_people, COHORT, config["seed"])[0]
+
+
+if workflow.is_main_process:
+    found()  # too few images are said at once; in a job's own process only the rules that ask look for files
 
 
 def people_of_batch(wildcards):

@@ -1,0 +1,125 @@
+"""The other ways in: people in HCP layout, a plain table with a number to predict, and what a changed image re-runs."""
+
+import re
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from voxplain.cohort.phantom import PhantomSettings, make_people, restricted_csv, unrestricted_csv
+from voxplain.cohort.phantom.families import design
+
+PEOPLE = 12
+
+
+@pytest.fixture(scope="module")
+def hcp(tmp_path_factory, workflow):
+    """A folder in HCP layout with a CSV that lists two people more, and the workflow's images made from it."""
+    folder = tmp_path_factory.mktemp("hcp")
+    settings = PhantomSettings(people=PEOPLE, seed=5, grid="common")
+    ids = list(design(settings)["participant_id"])
+    make_people(ids, settings, folder / "HCP_1200")
+    measures = pd.read_csv(folder / "HCP_1200" / "measures.tsv", sep="\t", dtype={"Subject": str})
+    table = unrestricted_csv(settings, measures)
+    extra = table.tail(2).assign(Subject=["999998", "999999"])
+    pd.concat([table, extra]).to_csv(folder / "unrestricted.csv", index=False)
+    restricted_csv(settings, measures).to_csv(folder / "restricted.csv", index=False)
+    config = {
+        "name": "hcp",
+        "torch_threads": 1,
+        "cohort": {
+            "source": "hcp",
+            "target": "Gender",
+            "labels": ["F", "M"],
+            "hcp": {
+                "root": str(folder / "HCP_1200"),
+                "unrestricted_csv": str(folder / "unrestricted.csv"),
+                "restricted_csv": str(folder / "restricted.csv"),
+            },
+        },
+        "images": {"subjects_per_job": 5},
+        "folds": {"count": 2},
+        "model": {"arguments": {"channels": 2}},
+        "training": {"epochs": 1, "batch_size": 4},
+        "maps": {"methods": {"gradcam": {}}},
+    }
+    run = workflow(folder, config)
+    run.run("images")
+    return run
+
+
+def test_people_without_an_image_are_counted_and_listed(hcp):
+    summary = pd.read_csv(hcp.results / "tables" / "cohort.tsv", sep="\t", index_col="key")["value"]
+    assert int(summary["rows"]) == PEOPLE + 2
+    assert int(summary["missing"]) == 2
+    assert summary["grouped"] == "True"
+    missing = pd.read_csv(hcp.results / "private" / "missing.tsv", sep="\t", dtype=str)
+    assert list(missing["participant_id"]) == ["999998", "999999"]
+
+
+def test_a_changed_image_runs_its_batch_again_and_no_other(hcp):
+    path = sorted((hcp.folder / "HCP_1200").glob("*/MNINonLinear/T1w_restore_brain.nii.gz"))[0]
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) // 2, image.affine), path)
+    planned = hcp.planned()
+    assert planned["downsample"] == 1
+    assert "stack_images" in planned
+    assert "tabulate_participants" not in planned
+    hcp.run("images")
+
+
+def test_a_truncated_image_is_named_before_anything_is_read(hcp):
+    path = sorted((hcp.folder / "HCP_1200").glob("*/MNINonLinear/T1w_restore_brain.nii.gz"))[3]
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[: len(whole) // 3])
+        said = hcp.run("images", check=False)
+        assert said.returncode != 0
+        assert path.parts[-3] in said.stdout
+        assert "truncated" in said.stdout or "damaged" in said.stdout or "ends too early" in said.stdout
+        assert "Traceback" not in said.stdout
+    finally:
+        path.write_bytes(whole)
+    hcp.run("images")
+
+
+@pytest.fixture(scope="module")
+def ages(hcp, tmp_path_factory, workflow):
+    """The same people as a plain table, with a number to predict."""
+    folder = tmp_path_factory.mktemp("umlauts äöü and blanks")
+    restricted = pd.read_csv(hcp.folder / "restricted.csv", dtype=str)
+    table = pd.DataFrame({"participant_id": "sub-" + restricted["Subject"], "years": restricted["Age_in_Yrs"]})
+    table["t1"] = restricted["Subject"] + "/MNINonLinear/T1w_restore_brain.nii.gz"
+    table.to_csv(folder / "people.tsv", sep="\t", index=False)
+    config = {
+        **hcp.config,
+        "name": "ages",
+        "cohort": {
+            "source": "table",
+            "target": "years",
+            "task": "regression",
+            "restricted_target": True,
+            "table": {"file": "people.tsv", "root": str(hcp.folder / "HCP_1200"), "image_column": "t1"},
+        },
+        "maps": {"methods": {"gradcam": {}, "perturbation": {"people": 4, "iterations": 3}}},
+    }
+    run = workflow(folder, config)
+    run.run()
+    return run
+
+
+def test_a_number_is_predicted_and_mapped_without_classes(ages):
+    accuracy = pd.read_csv(ages.results / "tables" / "accuracy.tsv", sep="\t")
+    assert list(accuracy) == ["fold", "n_train", "n_test", "mae", "r"]
+    names = {path.name for path in (ages.results / "population" / "gradcam").iterdir()}
+    assert names == {"joint_mean_signed.nii.gz", "joint_mask.nii.gz"}
+    table = pd.read_csv(next(ages.results.glob("maps/gradcam/*/maps.tsv")), sep="\t", na_values="n/a")
+    assert set(table["explained"]) == {"regression"}
+
+
+def test_a_restricted_target_reaches_no_public_file(ages):
+    for path in ages.results.glob("maps/*/*/maps.tsv"):
+        assert pd.read_csv(path, sep="\t", na_values="n/a")["target"].isna().all()
+    summary = (ages.results / "tables" / "cohort.tsv").read_text()
+    assert re.search(r"restricted_target\tTrue", summary)

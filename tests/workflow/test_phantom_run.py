@@ -1,0 +1,203 @@
+"""The whole workflow on a tiny phantom: what it leaves, what it re-runs, and what it keeps to itself."""
+
+import copy
+import json
+import re
+import stat
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from voxplain.imaging.grid import COMMON
+
+AFTER_AVERAGES = {
+    "threshold_map", "compare_methods", "tabulate_regions", "score_localization", "draw_maps", "draw_dice",
+    "draw_regions", "write_page", "report",
+}  # fmt: skip
+CONFIG = {
+    "name": "tiny",
+    "torch_threads": 1,
+    "cohort": {
+        "source": "phantom",
+        "target": "Gender",
+        "labels": ["F", "M"],
+        "phantom": {"people": 16, "grid": "common"},
+    },
+    "images": {"subjects_per_job": 8},
+    "folds": {"count": 2},
+    "model": {"arguments": {"channels": 2}},
+    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
+    "maps": {
+        "subjects_per_job": 5,
+        "methods": {"gradcam": {}, "guided_backprop": {}, "perturbation": {"people": 4, "iterations": 4}},
+    },
+}
+
+
+def read(path):
+    return pd.read_csv(path, sep="\t", dtype={"participant_id": str, "fold": str}, na_values="n/a")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, workflow):
+    run = workflow(tmp_path_factory.mktemp("phantom"), CONFIG)
+    run.run()
+    return run
+
+
+def test_the_page_is_whole_and_asks_for_nothing(done):
+    page = (done.results / "report" / "index.html").read_text()
+    sources = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", page)
+    assert sources
+    loaded = [s for s in re.findall(r"""src\s*=\s*["']([^"']+)""", page) if not s.startswith("data:")]
+    assert loaded == []
+    assert page.count("data:image") >= 12
+
+
+def test_everyone_has_one_map_from_the_network_that_did_not_see_them(done):
+    folds = read(done.results / "private" / "folds.tsv").set_index("participant_id")["fold"]
+    for method, people in (("gradcam", 16), ("guided_backprop", 16), ("perturbation", 4)):
+        explained = []
+        for folder in (done.results / "maps" / method).iterdir():
+            fold = re.fullmatch(r"fold-(\d+)_part-\d+", folder.name)[1]
+            table = read(folder / "maps.tsv")
+            explained += list(table["participant_id"])
+            assert all(folds[person] == fold for person in table["participant_id"])
+            files = {path.name for path in folder.glob("sub-*")}
+            assert files == {f"sub-{person}_map.nii.gz" for person in table["participant_id"]}
+        assert len(explained) == len(set(explained)) == people
+
+
+def test_maps_are_finite_and_carry_the_true_affine(done):
+    paths = [*done.results.glob("maps/*/*/sub-*.nii.gz"), *done.results.glob("population/*/*.nii.gz")]
+    assert len(paths) == 36 + 3 * 6
+    for path in paths:
+        image = nib.load(path)
+        assert COMMON.matches(image.shape, image.affine), path
+        assert np.isfinite(image.get_fdata()).all(), path
+    for path in done.results.glob("maps/perturbation/*/sub-*.nii.gz"):
+        values = nib.load(path).get_fdata()
+        assert 0 <= values.min() <= values.max() <= 1
+    assert nib.load(next(done.results.glob("maps/gradcam/*/sub-*.nii.gz"))).get_fdata().min() < 0
+
+
+def test_masks_hold_five_percent_of_the_brain(done):
+    brain = nib.load(done.results / "images" / "brain_mask.nii.gz").get_fdata() > 0
+    mask = nib.load(done.results / "population" / "gradcam" / "joint_mask.nii.gz").get_fdata() > 0
+    assert mask.sum() == round(0.05 * brain.sum())
+    assert not (mask & ~brain).any()
+
+
+def test_tables_have_their_columns_and_rows(done):
+    dice = read(done.results / "tables" / "dice.tsv")
+    assert list(dice) == [
+        "group", "method_a", "method_b", "dice", "dice_chance", "agreement", "spearman", "voxels_a", "voxels_b",
+    ]  # fmt: skip
+    assert len(dice) == 3 * 3
+    regions = read(done.results / "tables" / "regions_parcels.tsv")
+    assert list(regions) == [
+        "method", "group", "index", "region", "hemisphere", "voxels", "mean", "share", "inside", "rank",
+    ]  # fmt: skip
+    assert np.allclose(regions.groupby(["method", "group"])["share"].sum(), 1)
+    accuracy = read(done.results / "tables" / "accuracy.tsv")
+    assert list(accuracy["n_test"]) == [8, 8]
+    assert list(accuracy["n_train"]) == [8, 8]
+    planted = read(done.results / "tables" / "planted_regions.tsv")
+    truth = read(done.results / "phantom" / "truth_regions.tsv")
+    assert set(planted["index"]) == set(truth["index"])
+    assert set(truth["hemisphere"]) >= {"left", "right"}
+
+
+def test_the_truth_lies_on_the_side_that_its_table_says(done):
+    """Volume, truth, atlas and maps share one orientation: a flip of any of them would show here."""
+    truth = nib.load(done.results / "phantom" / "truth.nii.gz")
+    atlas = nib.load(done.results / "atlases" / "parcels.nii.gz")
+    table = read(done.results / "phantom" / "truth_regions.tsv")
+    planted, parcels = truth.get_fdata() > 0, atlas.get_fdata()
+    for row in table.to_dict("records"):
+        parcel = parcels == row["index"]
+        assert planted[parcel].mean() > 0.3
+        x = nib.affines.apply_affine(truth.affine, np.argwhere(parcel)).mean(axis=0)[0]
+        assert (x < 0) == (row["hemisphere"] == "left")
+        assert planted[::-1][parcel].mean() < planted[parcel].mean()
+
+
+def test_nothing_is_left_to_do(done):
+    assert done.planned() == {}
+
+
+def test_a_changed_threshold_runs_only_what_follows_the_averages(done):
+    config = copy.deepcopy(CONFIG)
+    config["population"] = {"threshold": {"value": 10}}
+    planned = done.planned(config)
+    assert "threshold_map" in planned
+    assert set(planned) <= AFTER_AVERAGES
+
+
+def test_a_changed_method_runs_its_own_maps_and_no_training(done):
+    config = copy.deepcopy(CONFIG)
+    config["maps"]["methods"]["perturbation"]["l1"] = 1.0
+    planned = done.planned(config)
+    assert planned["explain"] == 4
+    assert not {"train_fold", "downsample", "make_people"} & set(planned)
+
+
+def test_private_things_stay_private(done):
+    private = done.results / "private"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    restricted = pd.read_csv(private / "phantom_restricted.csv", dtype=str)
+    families = set(restricted["Family_ID"])
+    assert families & set(read(private / "participants.tsv")["group"]) == set()
+    for path in done.results.rglob("*"):
+        if path.is_file() and private not in path.parents and path.suffix in (".tsv", ".csv", ".html", ".json", ".log"):
+            text = path.read_text()
+            found = [name for name in (*families, "Age_in_Yrs") if name in text]
+            assert not found, f"{path}: {found}"
+
+
+def test_volumes_of_the_phantom_are_gone_and_their_truth_is_kept(done):
+    assert not list(done.results.glob("phantom/volumes/*/*"))
+    assert len(list(done.results.glob("phantom/truth_people/*/sub-*_truth.nii.gz"))) == 16
+    assert not list(done.results.glob("partial/*"))
+
+
+def test_snakemakes_own_report_works(done):
+    done.run("--report", "snakemake.html")
+    assert (done.folder / "snakemake.html").stat().st_size > 100_000
+
+
+def test_provenance_names_versions_and_settings_and_no_folder_of_the_user(done):
+    record = json.loads((done.results / "provenance.json").read_text())
+    assert record["versions"]["torch"].startswith("2.")
+    assert record["config"]["folds.count"] == "2"
+    assert str(done.folder) not in (done.results / "provenance.json").read_text()
+
+
+def test_maps_do_not_depend_on_how_the_work_is_cut(done, tmp_path, workflow):
+    config = copy.deepcopy(CONFIG)
+    config["images"]["subjects_per_job"] = 5
+    config["maps"]["subjects_per_job"] = 64
+    config["maps"]["methods"]["perturbation"]["batch_size"] = 3
+    other = workflow(tmp_path, config)
+    other.run("maps")
+    for path in done.results.glob("maps/*/*/sub-*.nii.gz"):
+        method = path.relative_to(done.results).parts[1]
+        (twin,) = other.results.glob(f"maps/{method}/*/{path.name}")
+        mine, its = nib.load(path).get_fdata(), nib.load(twin).get_fdata()
+        scale = np.abs(mine).max()
+        # Batches of another size sum in another order; the perturbation's optimiser amplifies the last bits.
+        assert np.abs(mine - its).max() <= (1e-2 if method == "perturbation" else 1e-4) * scale, path
+
+
+def test_a_network_from_outside_is_explained_without_training(done, tmp_path, workflow):
+    config = copy.deepcopy(CONFIG)
+    config["interpret"] = {"weights": str(done.results / "models" / "fold-0" / "weights.safetensors")}
+    config["maps"]["methods"] = {"gradcam": {}}
+    outside = workflow(tmp_path, config)
+    outside.run()
+    assert not list(outside.results.glob("models/fold-[0-9]*"))
+    tables = [read(path) for path in outside.results.glob("maps/gradcam/fold-external_part-*/maps.tsv")]
+    assert len(pd.concat(tables)) == 16
+    assert "held-out" in (outside.results / "report" / "index.html").read_text().lower()
