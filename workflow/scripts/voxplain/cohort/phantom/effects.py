@@ -19,7 +19,7 @@ from voxplain.imaging.grid import COMMON
 # last two are a pair.
 PLANTED = (
     ("grey", "both", (-48.0, 13.0, 5.0)),
-    ("grey", "volume", (49.0, -70.0, 3.0)),
+    ("grey", "volume", (12.0, -63.0, 11.0)),
     ("white", "intensity", (17.0, 36.0, 33.0)),
     ("grey", "both", (-31.0, -28.0, -22.0)),
     ("grey", "both", (31.0, -28.0, -22.0)),

@@ -74,7 +74,7 @@ class PhantomSettings:
     dtype: str = "int16"
     effect: float = 1.0
     volume_effect: float = 0.8
-    intensity_effect: float = 0.25
+    intensity_effect: float = 0.3
     effect_spread: float = 0.25
     family_size: int = 3
     family_share: float = 0.5

@@ -1,0 +1,173 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from voxplain.attribution import explaining
+from voxplain.attribution.explaining import explain_people, partial_key
+from voxplain.attribution.registry import explain
+from voxplain.base.errors import InputError
+from voxplain.base.files import read_table
+from voxplain.imaging.grid import COMMON
+
+IDS = ["c3", "a1", "b2", "d4"]
+ROWS = [4, 0, 2, 3]
+TRUE = ["M", "F", "M", "F"]
+LABELS = {"labels": ["F", "M"]}
+
+
+@pytest.fixture
+def job(small_cnn, images, tmp_path):
+    stack = images[:, 0].numpy()
+
+    def start(out="out", ids=IDS, rows=ROWS, true=TRUE, method="hirescam", settings=None, batch_size=2, **more):
+        explain_people(
+            small_cnn, more.pop("metadata", LABELS), stack, rows, ids, true, method, settings or {}, "cpu", batch_size,
+            tmp_path / "partial" / out, tmp_path / out, seed=3, **more,
+        )  # fmt: skip
+        return tmp_path / out
+
+    return start
+
+
+def test_maps_and_table(job, small_cnn, images, tmp_path):
+    out = job()
+    assert sorted(p.name for p in out.iterdir()) == sorted(["maps.tsv", *(f"sub-{i}_map.nii.gz" for i in IDS)])
+    expected = explain("hirescam", small_cnn, images[ROWS], torch.tensor([[-1.0, 1.0]]).repeat(4, 1))
+    for place, person in enumerate(IDS):
+        image = nib.load(out / f"sub-{person}_map.nii.gz")
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_allclose(image.get_fdata(), expected[place], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(image.affine, COMMON.rescaled((22, 24, 22)).affine, atol=1e-4)
+    table = read_table(out / "maps.tsv")
+    assert table["participant_id"].tolist() == sorted(IDS)
+    assert table["target"].tolist() == ["F", "M", "M", "F"]
+    assert table["explained"].tolist() == ["M-F"] * 4
+    logits = small_cnn.eval()(images[ROWS]).detach().numpy()
+    by_id = dict(zip(table["participant_id"], table["score_before"], strict=True))
+    np.testing.assert_allclose([by_id[i] for i in IDS], logits[:, 1] - logits[:, 0], rtol=1e-3, atol=1e-5)
+    assert table[["score_after", "iterations"]].isna().all(axis=None)
+    assert not (tmp_path / "partial" / "out").exists()
+
+
+def test_the_cut_into_jobs_and_batches_plays_no_part(job):
+    settings = {"iterations": 5, "l1": 0.02, "tolerance": None, "jitters": 2}
+    whole = job("whole", method="perturbation", settings=settings, batch_size=4)
+    for part in range(2):
+        cut = slice(part, None, 2)
+        piece = job(f"p{part}", IDS[cut], ROWS[cut], TRUE[cut], "perturbation", settings, batch_size=1)
+        for person in IDS[cut]:
+            a, b = (nib.load(f / f"sub-{person}_map.nii.gz").get_fdata() for f in (whole, piece))
+            assert a.max() > 0
+            np.testing.assert_allclose(a, b, atol=1e-3 * a.max())
+    table = read_table(whole / "maps.tsv")
+    assert table["iterations"].tolist() == [5] * 4
+    assert set(table["explained"]) <= {"F", "M"}  # a contrast means the predicted class here
+    assert table["score_after"].notna().all()
+
+
+@pytest.mark.parametrize(("target", "explained"), [("true", ["F", "M", "M", "F"]), ("F", ["F"] * 4)])
+def test_targets(job, target, explained):
+    assert read_table(job(settings={"target": target}) / "maps.tsv")["explained"].tolist() == explained
+
+
+def test_predicted_target(job, small_cnn, images):
+    table = read_table(job(settings={"target": "predicted"}, batch_size=3) / "maps.tsv")
+    predicted = small_cnn.eval()(images[ROWS]).argmax(dim=1)
+    assert dict(zip(table.participant_id, table.explained, strict=True)) == {
+        person: "FM"[k] for person, k in zip(IDS, predicted.tolist(), strict=True)
+    }
+
+
+def test_a_restricted_target_is_told_nowhere(job):
+    folder = job(settings={"target": "true"}, hide_target=True)
+    table = read_table(folder / "maps.tsv")
+    assert table["target"].isna().all()
+    assert table["explained"].tolist() == ["true"] * 4
+
+
+def test_no_people(job):
+    out = job(ids=[], rows=[], true=[])
+    assert (
+        out / "maps.tsv"
+    ).read_text() == "participant_id\ttarget\texplained\tscore_before\tscore_after\titerations\n"
+    assert [p.name for p in out.iterdir()] == ["maps.tsv"]
+
+
+def test_an_interrupted_job_goes_on(job, tmp_path, monkeypatch):
+    undisturbed = job("undisturbed")
+    calls = []
+    real = explaining.attribute
+
+    def failing(*args, **kwargs):
+        calls.append(kwargs["participant_ids"])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(explaining, "attribute", failing)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    partial = tmp_path / "partial" / "out"
+    assert sorted(p.stem for p in partial.glob("*.json")) == ["a1", "c3"]
+    assert not (tmp_path / "out").exists()
+    job()
+    assert calls == [["c3", "a1"], ["b2", "d4"], ["b2", "d4"]]
+    for file in undisturbed.iterdir():
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
+    assert not partial.exists()
+
+
+def test_a_map_without_its_row_is_made_again(job, tmp_path):
+    partial = tmp_path / "partial" / "out"
+    partial.mkdir(parents=True)
+    (partial / "sub-a1_map.nii.gz").write_bytes(b"half")
+    assert nib.load(job() / "sub-a1_map.nii.gz").shape == (22, 24, 22)
+
+
+def test_two_processes_do_not_share_a_folder(job, tmp_path):
+    partial = tmp_path / "partial" / "out"
+    partial.mkdir(parents=True)
+    with FileLock(partial / ".lock"), pytest.raises(InputError, match="another process is computing the same maps"):
+        job()
+    assert job().exists()
+
+
+def test_settings_are_checked_before_any_work(job):
+    with pytest.raises(InputError, match="hirescam has no such settings"):
+        job(settings={"colour": 1})
+    with pytest.raises(InputError, match="target: 'X' is neither"):
+        job(settings={"target": "X"})
+
+
+def test_regression(images, tmp_path):
+    model = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(1))
+    model(images)
+    explain_people(
+        model, {"labels": []}, images[:, 0].numpy(), [0, 1], ["a", "b"], [31.5, 28.0], "gradcam", {}, "cpu", None,
+        tmp_path / "partial", tmp_path / "out", seed=0,
+    )  # fmt: skip
+    table = read_table(tmp_path / "out" / "maps.tsv")
+    assert table["explained"].tolist() == ["regression"] * 2
+    assert table["target"].astype(float).tolist() == [31.5, 28.0]
+
+
+def test_partial_key_knows_all_that_matters(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"1")
+    base = (weights, {"method": "gradcam", "target": "true"}, ["a", "b"], "code")
+    key = partial_key(*base)
+    assert key == partial_key(weights, json.loads(json.dumps(base[1])), ["a", "b"], "code")
+    assert len(key) == 16
+    others = {
+        partial_key(weights, {"method": "hirescam"}, ["a", "b"], "code"),
+        partial_key(weights, base[1], ["b", "a"], "code"),
+        partial_key(weights, base[1], ["a", "b"], "other"),
+    }
+    weights.write_bytes(b"2")
+    others.add(partial_key(*base))
+    assert key not in others
+    assert len(others) == 4

@@ -1,0 +1,5 @@
+"""Maps of what a network looks at: one file per method, one registry.
+
+Start at `voxplain.attribution.registry` (`METHODS`, `explain`); a workflow job calls
+`voxplain.attribution.explaining.explain_people`. This file imports nothing, so that `choosing` stays free of torch.
+"""

@@ -1,0 +1,198 @@
+"""The maps of one job's people: computed in batches, kept one by one, moved into the declared folder at the end."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from voxplain.attribution.method import Attribution
+from voxplain.attribution.registry import attribute, checked_settings, find_method, usual_batch_size
+from voxplain.attribution.targets import check_kind, default_kind, explained_texts, target_weights
+from voxplain.base.errors import InputError
+from voxplain.base.files import folder_written_whole, write_image, write_table, write_text
+from voxplain.base.progress import Progress
+from voxplain.imaging.grid import COMMON
+from voxplain.models.folding import fold_batchnorm
+
+COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations"]
+
+
+def partial_key(weights: str | Path, settings: Mapping, ids: Sequence[str], code: str) -> str:
+    """Return a short hash of all that a job's maps depend on; it names the folder of unfinished pieces.
+
+    Parameters
+    ----------
+    weights : path-like
+        Checkpoint; its content counts.
+    settings : mapping
+        Method, target, seed and the method's settings; anything that JSON can hold.
+    ids : sequence of str
+    code : str
+        Hash of the code.
+    """
+    digest = hashlib.sha256(Path(weights).read_bytes())
+    digest.update(json.dumps([dict(settings), list(ids), code], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def explain_people(
+    model: nn.Module,
+    metadata: Mapping,
+    stack: np.ndarray,
+    rows: Sequence[int],
+    ids: Sequence[str],
+    targets_true: Sequence,
+    method: str,
+    settings: Mapping,
+    device: torch.device | str,
+    batch_size: int | None,
+    partial_folder: str | Path,
+    out_folder: str | Path,
+    seed: int,
+    mean_image: np.ndarray | None = None,
+    hide_target: bool = False,
+) -> None:
+    """Write the maps of some people, ``sub-{id}_map.nii.gz``, and ``maps.tsv``.
+
+    Every finished person is kept in `partial_folder`; a job that starts again there goes on with the others. The folder
+    is removed when `out_folder` is complete.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On any device; left on `device`, otherwise unchanged.
+    metadata : mapping
+        Of the checkpoint; ``labels`` names the outputs (empty for regression).
+    stack : ndarray [people, D, H, W]
+        Images on the common grid, possibly memory-mapped.
+    rows : sequence of int
+        Row of the stack for each of `ids`; may be empty.
+    ids : sequence of str
+    targets_true : sequence
+        True target of each person.
+    method : str
+    settings : mapping
+        Of the method, and ``target`` (see `voxplain.attribution.targets.target_weights`; default: contrast for two
+        classes, otherwise predicted).
+    device : torch.device
+    batch_size : int or None
+        People per batch; None: `voxplain.attribution.registry.usual_batch_size`.
+    partial_folder, out_folder : path-like
+    seed : int
+    mean_image : ndarray [D, H, W], optional
+    hide_target : bool
+        Leave true targets, and texts that would tell them, out of ``maps.tsv``.
+
+    Raises
+    ------
+    InputError
+        For settings that do not fit, and when another process works in `partial_folder`.
+    """
+    options = dict(settings)
+    labels = [str(label) for label in metadata["labels"] or []]
+    kind = options.pop("target", None) or default_kind(labels)
+    check_kind(kind, labels)
+    batch_size = batch_size or usual_batch_size(torch.device(device), checked_settings(method, options))
+    if kind == "contrast" and find_method(method).explains_probability:
+        kind = "predicted"
+    partial = Path(partial_folder)
+    with _held(partial):
+        waiting = [i for i, person in enumerate(ids) if not _row_file(partial, person).exists()]
+        progress = Progress(f"{method}: people", len(ids), len(ids) - len(waiting))
+        if waiting:
+            network = fold_batchnorm(model.to(device), torch.from_numpy(_images(stack, [rows[waiting[0]]])))
+        for start in range(0, len(waiting), batch_size):
+            batch = waiting[start : start + batch_size]
+            images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
+            true = [_plain(targets_true[i]) for i in batch]
+            weights = target_weights(kind, _logits(network, images, kind, labels), labels, true, len(batch))
+            result = attribute(
+                method, network, images, weights, batch_size=batch_size, participant_ids=[ids[i] for i in batch],
+                seed=seed, mean_image=mean_image, **options,
+            )  # fmt: skip
+            texts = explained_texts(weights, labels)
+            if hide_target:
+                true, texts = [None] * len(batch), ["true"] * len(batch) if kind == "true" else texts
+            for place, i in enumerate(batch):
+                _keep(partial, ids[i], true[place], texts[place], result, place)
+                progress.step()
+        _publish(partial, ids, Path(out_folder))
+
+
+@contextmanager
+def _held(partial: Path) -> Iterator[None]:
+    """Hold the partial folder for this process; remove it when the block ends well."""
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(partial / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{partial}: another process is computing the same maps. Wait for it, or end it, and start again."
+        ) from None
+    try:
+        yield
+        shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+def _images(stack: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Copy rows of a memory-mapped stack, [n, 1, D, H, W]."""
+    return np.stack([stack[row] for row in rows]).astype(np.float32)[:, None]
+
+
+def _logits(network: nn.Module, images: torch.Tensor, kind: str, labels: Sequence[str]) -> torch.Tensor | None:
+    """Run the network only where the target depends on its answer."""
+    if not labels or kind != "predicted":
+        return None
+    with torch.no_grad():
+        return network(images).cpu()
+
+
+def _plain(value: object) -> str | float:
+    """Return a target as text or as a number that JSON can hold."""
+    return value if isinstance(value, str) else float(value)
+
+
+def _map_name(person: str) -> str:
+    return f"sub-{person}_map.nii.gz"
+
+
+def _row_file(partial: Path, person: str) -> Path:
+    return partial / f"{person}.json"
+
+
+def _keep(
+    partial: Path, person: str, target: str | float | None, explained: str, result: Attribution, place: int
+) -> None:
+    """Keep one finished person; the row is written last, so that a row means a whole map."""
+    volume = result.maps[place].numpy()
+    write_image(volume, COMMON.rescaled(volume.shape).affine, partial / _map_name(person))
+    row = {
+        "participant_id": person,
+        "target": target,
+        "explained": explained,
+        "score_before": float(result.score_before[place]),
+        "score_after": None if result.score_after is None else float(result.score_after[place]),
+        "iterations": None if result.iterations is None else int(result.iterations[place]),
+    }
+    write_text(json.dumps(row), _row_file(partial, person))
+
+
+def _publish(partial: Path, ids: Sequence[str], out_folder: Path) -> None:
+    """Copy all people into the declared folder, which appears whole, with the table sorted by id."""
+    rows = [json.loads(_row_file(partial, person).read_text(encoding="utf-8")) for person in sorted(ids)]
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"iterations": "Int64"})
+    with folder_written_whole(out_folder) as folder:
+        for person in ids:
+            shutil.copyfile(partial / _map_name(person), folder / _map_name(person))
+        write_table(table, folder / "maps.tsv")
