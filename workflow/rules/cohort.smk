@@ -70,8 +70,9 @@ rule make_people:
         "{results}/benchmarks/make_people/batch-{batch}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: config["torch_threads"]
     resources:
-        mem_mb=3072,
+        mem_mb=2048,
     params:
         ids=lambda wildcards: list(people_of_batch(wildcards)["participant_id"]),
         settings=PHANTOM_SETTINGS,

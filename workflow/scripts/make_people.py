@@ -3,13 +3,14 @@
 import shutil
 from pathlib import Path
 
+from voxplain.base.device import on_device
 from voxplain.base.files import folder_written_whole
 from voxplain.base.jobs import job_log
 from voxplain.cohort.phantom import PhantomSettings, make_people
 
 
-def run(ids, settings, volumes, truth, measures):
-    with folder_written_whole(volumes) as people, folder_written_whole(truth) as truths:
+def run(ids, settings, threads, volumes, truth, measures):
+    with folder_written_whole(volumes) as people, folder_written_whole(truth) as truths, on_device("cpu", threads):
         make_people(ids, settings, people)
         for person in ids:  # kept when the volumes go
             shutil.move(people / person / "truth.nii.gz", truths / f"sub-{person}_truth.nii.gz")
@@ -22,6 +23,7 @@ if __name__ == "__main__":
         run(
             snakemake.params.ids,
             PhantomSettings(seed=snakemake.params.seed, **snakemake.params.settings),
+            snakemake.threads,
             snakemake.output.volumes,
             snakemake.output.truth,
             snakemake.output.measures,

@@ -34,7 +34,7 @@ class TrainingSettings:
         trains and the last epoch is kept (Kan et al. 2020).
     validation_fraction : float
         Share held out for ``best``.
-    amp : {'auto', 'off'}
+    amp : {'auto', 'never'}
         ``auto``: mixed precision on a GPU (bfloat16, or float16 with a scaled loss where that is missing).
 
     Raises
@@ -74,7 +74,7 @@ class TrainingSettings:
             (self.loss in ("mse", "l1"), f"loss {self.loss!r} is not one of mse, l1"),
             (self.checkpoint in ("best", "last"), f"checkpoint {self.checkpoint!r} is not one of best, last"),
             (0 < fraction <= 0.5, f"validation_fraction {fraction} must be above 0 and at most 0.5"),
-            (self.amp in ("auto", "off"), f"amp {self.amp!r} is not one of auto, off"),
+            (self.amp in ("auto", "never"), f"amp {self.amp!r} is not one of auto, never"),
             (not taken, f"arguments must not set {', '.join(taken)}: they follow from the images and the labels"),
         ]
         wrong = [problem for fine, problem in checks if not fine]

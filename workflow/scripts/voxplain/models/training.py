@@ -210,8 +210,8 @@ class _Training:
         if broken:
             raise InputError(
                 f"Training diverged: the {' and '.join(broken)} loss of epoch {row['epoch']} is not finite "
-                f"(learning rate {row['learning_rate']:g}). Use a lower learning_rate, images: intensity: zscore, or "
-                "amp: off."
+                f"(learning rate {row['learning_rate']:g}). Use a lower learning_rate, images.intensity: zscore, or "
+                "training.amp: never."
             )
 
     def _best_epoch(self) -> int:
