@@ -31,6 +31,7 @@ rule report:
     default_target: True
     input:
         f"{RESULTS}/report/index.html",
+        POPULATION_MAPS,
 
 
 rule images:

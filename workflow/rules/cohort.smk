@@ -4,24 +4,6 @@
 PHANTOM_SETTINGS = {k: v for k, v in COHORT["phantom"].items() if k != "keep_volumes"} if PHANTOM else {}
 
 
-def volumes_folder(path):
-    """The phantom's volumes go when they have been read, unless the config keeps them."""
-    folder = directory(path)
-    return folder if PHANTOM and COHORT["phantom"]["keep_volumes"] else temp(folder)
-
-
-def cohort_tables(wildcards):
-    """Tables that the participants come from."""
-    if PHANTOM:
-        return {
-            "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
-            "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
-        }
-    section = COHORT[COHORT["source"]]
-    keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
-    return {key: str(Path(section[key]).expanduser()) for key in keys if section.get(key)}
-
-
 rule make_parcels:
     """Demo parcels from the MNI152 templates: the phantom's ground truth and the demo's atlas."""
     output:
@@ -123,7 +105,7 @@ rule tabulate_participants:
         # The phantom's tables are results; other sources name theirs in the config.
         tables=lambda wildcards, input: dict(input.items()) if PHANTOM else {},
         # Images that came or went change the cohort; images that merely changed do not.
-        found=lambda wildcards: _fingerprint("\n".join(found()["participant_id"])),
+        found=lambda wildcards: fingerprint("\n".join(found()["participant_id"])),
         seed=config["seed"],
         code=code_hash("voxplain.cohort.participants", "voxplain.imaging.reading"),
     script:

@@ -1,6 +1,4 @@
-# Purpose: what the rule files share: names, wildcard constraints, who is in which job, and the code's fingerprint.
-import ast
-import hashlib
+# Purpose: what the stages share: names, checks of the config, wildcard constraints, input functions.
 import re
 from functools import lru_cache
 from math import ceil
@@ -8,10 +6,9 @@ from math import ceil
 from snakemake.exceptions import WorkflowError
 
 from voxplain.base.errors import InputError, refuse
+from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.cohort.people import count_people, data_root, found_people, target_is_restricted
 from voxplain.cohort.targets import labels_of
-
-LIBRARY = Path(workflow.basedir) / "workflow" / "scripts"
 
 
 def plainly(function, *arguments):
@@ -98,46 +95,61 @@ def map_folders(method):
     return [f"{RESULTS}/maps/{method}/fold-{fold}_part-{part}" for fold in FOLDS for part in PARTS]
 
 
-@lru_cache(maxsize=None)
-def _imports(module):
-    path = LIBRARY.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    text = path.read_text(encoding="utf-8")
-    names = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("voxplain"):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if alias.name.startswith("voxplain")}
-    modules = {name for name in names if _is_module(name)}
-    return text, frozenset(modules)
+def volumes_folder(path):
+    """The phantom's volumes go when they have been read, unless the config keeps them."""
+    folder = directory(path)
+    return folder if PHANTOM and COHORT["phantom"]["keep_volumes"] else temp(folder)
 
 
-def _is_module(name):
-    path = LIBRARY.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
+def cohort_tables(wildcards):
+    """Tables that the participants come from."""
+    if PHANTOM:
+        return {
+            "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
+            "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
+        }
+    section = COHORT[COHORT["source"]]
+    keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
+    return {key: str(Path(section[key]).expanduser()) for key in keys if section.get(key)}
 
 
-@lru_cache(maxsize=None)
-def code_hash(*modules, without=()):
-    """Fingerprint of library modules and all that they import from the library; changed code re-runs its jobs."""
-    todo = list(modules)
-    texts = {}
-    while todo:
-        name = todo.pop()
-        if name not in texts:
-            texts[name], imported = _imports(name)
-            todo.extend(imported.difference(without))
-    return _fingerprint("\0".join(texts[name] for name in sorted(texts)))
+def volumes_of_batch(wildcards):
+    """Files that a batch reads. Only those that exist: people without an image were counted before."""
+    if PHANTOM:
+        return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
+    people = people_of_batch(wildcards)
+    root = data_root(COHORT)
+    return {
+        "volumes": [str(root / image) for image in people["image"]],
+        "masks": [str(root / mask) for mask in people["mask"].dropna()],
+        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
+        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
+    }
 
 
-def file_hash(*paths):
-    """Fingerprint of small files."""
-    return _fingerprint("\0".join(Path(path).read_text(encoding="utf-8") for path in paths))
+def code_of_method(method):
+    """A method's own code and what all share; the registry imports every method, but those do not matter here."""
+    others = tuple(f"voxplain.attribution.{name}" for name in config["maps"]["methods"])
+    shared = code_hash("voxplain.attribution.explaining", "voxplain.models.checkpoint", without=others)
+    return code_hash(f"voxplain.attribution.{method}") + shared
 
 
-def _fingerprint(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def maps_of_group(wildcards):
+    """The maps of a class; for all people together, the population maps of the classes."""
+    if wildcards.group == "joint" and CLASSES:
+        return expand(
+            "{results}/population/{method}/{group}_{statistic}.nii.gz",
+            results=RESULTS,
+            method=wildcards.method,
+            group=CLASSES,
+            statistic=wildcards.statistic,
+        )
+    return map_folders(wildcards.method)
+
+
+def atlas_files(wildcards):
+    settings = config["atlases"][wildcards.atlas]
+    return {key: settings[key] for key in ("image", "labels") if key in settings}
 
 
 # Jobs that compute with torch. Locally a job takes a free device itself (file locks); clusters read `gpu`.

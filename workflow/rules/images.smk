@@ -2,20 +2,6 @@
 # Inputs: the user's volumes (or the phantom's); outputs: images/stack.npy, index.tsv, mean, brain mask, montage.
 
 
-def volumes_of_batch(wildcards):
-    """Files that a batch reads. Only those that exist: people without an image were counted before."""
-    if PHANTOM:
-        return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
-    people = people_of_batch(wildcards)
-    root = data_root(COHORT)
-    return {
-        "volumes": [str(root / image) for image in people["image"]],
-        "masks": [str(root / mask) for mask in people["mask"].dropna()],
-        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
-        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
-    }
-
-
 rule downsample:
     """A batch of volumes on the common grid, normalised, with quality control."""
     input:

@@ -2,13 +2,6 @@
 # Inputs: models/, images/, private/folds.tsv; outputs: maps/{method}/fold-{fold}_part-{part}/ with maps.tsv.
 
 
-def code_of_method(method):
-    """A method's own code and what all share; the registry imports every method, but those do not matter here."""
-    others = tuple(f"voxplain.attribution.{name}" for name in config["maps"]["methods"])
-    shared = code_hash("voxplain.attribution.explaining", "voxplain.models.checkpoint", without=others)
-    return code_hash(f"voxplain.attribution.{method}") + shared
-
-
 rule explain:
     """The maps of one part of one fold's people; finished people survive a killed job in partial/."""
     input:

@@ -4,24 +4,6 @@
 STATISTIC = STATISTICS[0]
 
 
-def maps_of_group(wildcards):
-    """The maps of a class; for all people together, the population maps of the classes."""
-    if wildcards.group == "joint" and CLASSES:
-        return expand(
-            "{results}/population/{method}/{group}_{statistic}.nii.gz",
-            results=RESULTS,
-            method=wildcards.method,
-            group=CLASSES,
-            statistic=wildcards.statistic,
-        )
-    return map_folders(wildcards.method)
-
-
-def atlas_files(wildcards):
-    settings = config["atlases"][wildcards.atlas]
-    return {key: settings[key] for key in ("image", "labels") if key in settings}
-
-
 rule summarise_maps:
     """Population map of one method over the people of one group."""
     input:

@@ -12,6 +12,12 @@ if METHODS:
 if METHODS and PHANTOM:
     TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
 MAPPED_ATLASES = ATLASES if METHODS else []
+POPULATION_MAPS = expand(
+    f"{RESULTS}/population/{{method}}/{{group}}_{{statistic}}.nii.gz",
+    method=METHODS,
+    group=GROUPS,
+    statistic=STATISTICS,
+)
 
 
 rule draw_maps:

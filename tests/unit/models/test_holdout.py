@@ -52,3 +52,13 @@ def test_too_few_people_or_families(groups):
     counts = (1, 7) if groups is None else (5, 3)
     with pytest.raises(InputError, match=r"too few for an inner validation split.*checkpoint: last"):
         hold_out(classes(*counts), 0.15, 0, groups)
+
+
+def test_names_of_families_do_not_matter():
+    """They are salted hashes, and the salt is another one in every run."""
+    families = [i // 3 for i in range(60)]
+    splits = [hold_out(classes(30, 30), 0.2, 1, [f"{name}{(7 * f) % 20}" for f in families]) for name in "ab"]
+    plain = hold_out(classes(30, 30), 0.2, 1, families)
+    for split in splits:
+        assert np.array_equal(split[0], plain[0])
+        assert np.array_equal(split[1], plain[1])

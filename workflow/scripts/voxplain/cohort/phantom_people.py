@@ -11,10 +11,6 @@ from voxplain.cohort.roster import Roster, fill_pattern, roster_frame
 from voxplain.cohort.sheets import refuse_unknown_column
 from voxplain.cohort.targets import numbers
 
-IMAGES = {
-    "mni": "{id}/MNINonLinear/T1w_restore_brain.nii.gz",
-    "acpc": "{id}/T1w/T1w_acpc_dc_restore_brain.nii.gz",
-}
 WORKFLOW_KEYS = frozenset({"keep_volumes"})
 
 
@@ -36,6 +32,7 @@ def read_phantom(settings: dict, target: str, seed: int) -> Roster:
         For a setting that the phantom does not have, or an unknown target.
     """
     from voxplain.cohort.phantom import PhantomSettings, design
+    from voxplain.cohort.phantom.settings import IMAGES
 
     settings = {key: value for key, value in settings.items() if key not in WORKFLOW_KEYS}
     known = {field.name for field in fields(PhantomSettings)} - {"seed"}
@@ -58,7 +55,7 @@ def read_phantom(settings: dict, target: str, seed: int) -> Roster:
         target=texts(target),
         group=texts("Family_ID"),
         age=texts("Age_in_Yrs"),
-        image=fill_pattern(IMAGES[phantom.space], ids, "cohort.phantom"),
+        image=fill_pattern(f"{{id}}/{IMAGES[phantom.space]}", ids, "cohort.phantom"),
     )
     return Roster(frame, "the phantom", None, restricted=target in RESTRICTED)
 

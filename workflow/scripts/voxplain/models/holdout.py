@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from voxplain.base.errors import InputError
 from voxplain.base.seeds import seed_for
@@ -41,7 +42,8 @@ def hold_out(
     from sklearn.model_selection import StratifiedGroupKFold
 
     people = np.arange(len(answers.values))
-    groups = people if groups is None else np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    # Numbered by first appearance: scikit-learn's split depends on how groups sort, and their names are salted hashes.
+    groups = people if groups is None else pd.factorize(np.asarray(groups, dtype=object))[0]
     strata = answers.values if answers.classification else _quantiles(answers.values)
     families = [len(np.unique(groups[strata == stratum])) for stratum in np.unique(strata)]
     parts = min(round(1 / fraction), *families, len(people))

@@ -41,8 +41,8 @@ def restricted_csv(settings: PhantomSettings, measures: pd.DataFrame) -> pd.Data
     DataFrame
         ``Subject, Age_in_Yrs, Family_ID, Mother_ID, Father_ID, ZygositySR, ZygosityGT``; the phantom has no twins.
     """
-    people = _measured(settings, measures).assign(ZygositySR="NotTwin", ZygosityGT="")
-    return people[["Subject", "Age_in_Yrs", "Family_ID", "Mother_ID", "Father_ID", "ZygositySR", "ZygosityGT"]]
+    people = _measured(settings, measures)[["Subject", "Age_in_Yrs", "Family_ID", "Mother_ID", "Father_ID"]]
+    return people.assign(ZygositySR="NotTwin", ZygosityGT="")
 
 
 def freesurfer_csv(settings: PhantomSettings, measures: pd.DataFrame) -> pd.DataFrame:

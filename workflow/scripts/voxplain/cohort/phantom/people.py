@@ -17,13 +17,9 @@ from voxplain.cohort.phantom.effects import effects, truth_codes
 from voxplain.cohort.phantom.families import design
 from voxplain.cohort.phantom.fields import FIELD, FINE, lattice_shape, positions, resize, sample, spline_field
 from voxplain.cohort.phantom.render import render
-from voxplain.cohort.phantom.settings import PhantomSettings
+from voxplain.cohort.phantom.settings import IMAGES, PhantomSettings
 from voxplain.imaging.grid import COMMON, HCP, Grid
 
-IMAGES = {
-    "mni": "MNINonLinear/T1w_restore_brain.nii.gz",
-    "acpc": "T1w/T1w_acpc_dc_restore_brain.nii.gz",
-}
 # NIfTI's codes for "MNI152" and "aligned to another scan".
 _SPACE_CODES = {"mni": 4, "acpc": 2}
 WARP_SPACING_MM, BIAS_SPACING_MM = 20.0, 60.0

@@ -5,6 +5,11 @@ from dataclasses import dataclass, fields
 from voxplain.base.errors import refuse
 
 MOST_PEOPLE = 8000
+# Where a person's image lies below the person's folder, by space, as in the HCP.
+IMAGES = {
+    "mni": "MNINonLinear/T1w_restore_brain.nii.gz",
+    "acpc": "T1w/T1w_acpc_dc_restore_brain.nii.gz",
+}
 _CHOICES = {"space": ("mni", "acpc"), "grid": ("hcp", "common"), "dtype": ("int16", "float32")}
 _RANGES = {
     "people": (1, MOST_PEOPLE),
