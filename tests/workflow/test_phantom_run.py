@@ -189,8 +189,9 @@ def test_maps_do_not_depend_on_how_the_work_is_cut(done, tmp_path, workflow):
         method = path.relative_to(done.results).parts[1]
         (twin,) = other.results.glob(f"maps/{method}/*/{path.name}")
         mine, its = nib.load(path).get_fdata(), nib.load(twin).get_fdata()
-        # Batches of another size sum in another order, and the optimiser of perturbation amplifies the last bits.
-        assert np.linalg.norm(mine - its) <= (1e-2 if method == "perturbation" else 1e-3) * np.linalg.norm(mine), path
+        # Batches of another size sum in another order, and the optimiser of perturbation amplifies the last bits, most
+        # of all with the flat gradients of this hardly trained network.
+        assert np.linalg.norm(mine - its) <= (5e-2 if method == "perturbation" else 1e-4) * np.linalg.norm(mine), path
 
 
 def test_a_network_from_outside_is_explained_without_training(done, tmp_path, workflow):
@@ -202,4 +203,4 @@ def test_a_network_from_outside_is_explained_without_training(done, tmp_path, wo
     assert not list(outside.results.glob("models/fold-[0-9]*"))
     tables = [read(path) for path in outside.results.glob("maps/gradcam/fold-external_part-*/maps.tsv")]
     assert len(pd.concat(tables)) == 16
-    assert "held-out" in (outside.results / "report" / "index.html").read_text().lower()
+    assert "held-out status unknown" in (outside.results / "report" / "index.html").read_text()

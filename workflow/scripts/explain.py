@@ -11,58 +11,39 @@ from voxplain.population.maps import read_on_grid
 
 
 def run(
-    weights,
-    stack,
-    index,
-    mean,
-    folds,
-    method,
-    settings,
-    fold,
-    part,
-    parts,
-    device,
-    threads,
-    seed,
-    hide_target,
-    code,
-    partial,
-    output,
-):
+    weights, stack, index, mean, folds, output, *,
+    method, settings, fold, part, parts, seed, hide_target, device, partial, code,
+):  # fmt: skip
     model, metadata = load_checkpoint(weights)
     options = dict(settings)
-    table = choose_people(read_private(folds, metadata["task"]), options.pop("people"), seed)
-    people = people_of_part(table, fold if fold == "external" else int(fold), part, parts)
-    ids = list(people["participant_id"])
-    places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
+    chosen_people = choose_people(read_private(folds, metadata["task"]), options.pop("people"), seed)
+    people = people_of_part(chosen_people, fold, part, parts)
+    ids, targets = list(people["participant_id"]), list(people["target"])
+    rows = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     batch_size = options.pop("batch_size")
-    key = partial_key(weights, {"method": method, "seed": seed, **options}, ids, code)
-    with on_device(device, threads) as chosen:
+    state = f"{partial}_{partial_key(weights, {'method': method, 'seed': seed, **options}, ids, code)}"
+    with on_device(*device) as chosen:
         explain_people(
-            model, metadata, read_array(stack), [places[person] for person in ids], ids, list(people["target"]),
-            method, options, chosen, batch_size, f"{partial}_{key}", output, seed, read_on_grid(mean), hide_target,
+            model, metadata, read_array(stack), [rows[person] for person in ids], ids, targets, method, options, chosen,
+            batch_size, state, output, seed, read_on_grid(mean), hide_target,
         )  # fmt: skip
     clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
+        params, wildcards = snakemake.params, snakemake.wildcards
         run(
-            snakemake.input.weights,
-            snakemake.input.stack,
-            snakemake.input.index,
-            snakemake.input.mean,
-            snakemake.input.folds,
-            snakemake.wildcards.method,
-            snakemake.params.settings,
-            snakemake.wildcards.fold,
-            int(snakemake.wildcards.part),
-            snakemake.params.parts,
-            snakemake.params.device,
-            snakemake.threads,
-            snakemake.params.seed,
-            snakemake.params.hide_target,
-            snakemake.params.code,
-            f"{snakemake.wildcards.results}/partial/explain-" + "-".join(snakemake.wildcards[1:]),
-            snakemake.output[0],
+            **dict(snakemake.input.items()),
+            output=snakemake.output[0],
+            method=wildcards.method,
+            settings=params.settings,
+            fold=wildcards.fold if wildcards.fold == "external" else int(wildcards.fold),
+            part=int(wildcards.part),
+            parts=params.parts,
+            seed=params.seed,
+            hide_target=params.hide_target,
+            device=(params.device, snakemake.threads),
+            partial=f"{wildcards.results}/partial/explain-{wildcards.method}-{wildcards.fold}-{wildcards.part}",
+            code=params.code,
         )

@@ -185,7 +185,7 @@ def read_participants(path: str | os.PathLike, cohort: dict) -> pd.DataFrame:
 
 def read_private(path: str | os.PathLike, task: str) -> pd.DataFrame:
     """Read a table with a target column (participants, folds): text for classification, float for regression."""
-    types: dict = dict.fromkeys(TEXT_COLUMNS, "object") | {"size": float, "fold": int}
+    types: dict = dict.fromkeys(TEXT_COLUMNS, "object") | {"size": float}
     if task == "regression":
         types["target"] = float
     return read_table(path, dtype=types)
