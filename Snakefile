@@ -10,7 +10,7 @@ min_version("9.0")
 # The demo's settings hold only when the user names no file of their own; merged under it they would leak into it.
 if not workflow.configfiles:
 
-    configfile: "config/demo.yaml"
+    configfile: str(Path(workflow.basedir) / "config" / "demo.yaml")
 
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voxplain.attribution import NON_NEGATIVE
 from voxplain.attribution.registry import METHODS
 from voxplain.cohort.phantom import PhantomSettings
 from voxplain.models.settings import TrainingSettings
@@ -26,6 +27,10 @@ def test_settings_of_methods(method):
         ("target", "people", "batch_size")
     )
     assert listed == own
+
+
+def test_signs_of_methods_are_known_without_the_registry():
+    assert {name for name, method in METHODS.items() if not method.signed} == NON_NEGATIVE
 
 
 def test_settings_of_the_phantom():

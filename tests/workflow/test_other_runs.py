@@ -116,6 +116,7 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
     assert names == {"joint_mean_signed.nii.gz", "joint_mask.nii.gz"}
     table = pd.read_csv(next(ages.results.glob("maps/gradcam/*/maps.tsv")), sep="\t", na_values="n/a")
     assert set(table["explained"]) == {"regression"}
+    assert table["score_before"].isna().all()  # a prediction of a restricted target
 
 
 def test_a_restricted_target_reaches_no_public_file(ages):

@@ -1,7 +1,7 @@
 # Purpose: who takes part. The embedded phantom writes itself in HCP layout; every source ends in the same table.
 # Inputs: the user's tables (or nothing); outputs: private/participants.tsv, tables/cohort.tsv, private/folds.tsv.
 
-PHANTOM_SETTINGS = {k: v for k, v in COHORT["phantom"].items() if k != "keep_volumes"} if PHANTOM else {}
+PHANTOM_SETTINGS = without(COHORT["phantom"], "keep_volumes") if PHANTOM else {}
 
 
 rule make_parcels:
@@ -16,7 +16,7 @@ rule make_parcels:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=code_hash("voxplain.cohort.phantom.parcels"),
+        code=code_of("make_parcels"),
     script:
         "../scripts/make_parcels.py"
 
@@ -35,7 +35,7 @@ rule write_truth:
     params:
         settings=PHANTOM_SETTINGS,
         seed=config["seed"],
-        code=code_hash("voxplain.cohort.phantom"),
+        code=code_of("write_truth"),
     script:
         "../scripts/write_truth.py"
 
@@ -59,7 +59,8 @@ rule make_people:
         ids=lambda wildcards: list(people_of_batch(wildcards)["participant_id"]),
         settings=PHANTOM_SETTINGS,
         seed=config["seed"],
-        code=code_hash("voxplain.cohort.phantom"),
+        torch_threads=config["torch_threads"],
+        code=code_of("make_people"),
     script:
         "../scripts/make_people.py"
 
@@ -81,7 +82,7 @@ rule write_phantom_tables:
     params:
         settings=PHANTOM_SETTINGS,
         seed=config["seed"],
-        code=code_hash("voxplain.cohort.phantom"),
+        code=code_of("write_phantom_tables"),
     script:
         "../scripts/write_phantom_tables.py"
 
@@ -101,13 +102,16 @@ rule tabulate_participants:
     conda:
         "../../envs/cpu.yaml"
     params:
-        cohort=COHORT,
+        # Without what cannot change the table: volumes that are kept, and the least share of found images, which was
+        # checked when the workflow was planned.
+        cohort={key: without(value, "keep_volumes") for key, value in COHORT.items() if key != "min_found"},
+        on_bad_image=config["images"]["on_bad_image"],
         # The phantom's tables are results; other sources name theirs in the config.
         tables=lambda wildcards, input: dict(input.items()) if PHANTOM else {},
         # Images that came or went change the cohort; images that merely changed do not.
         found=lambda wildcards: fingerprint("\n".join(found()["participant_id"])),
         seed=config["seed"],
-        code=code_hash("voxplain.cohort.participants", "voxplain.imaging.reading"),
+        code=code_of("tabulate_participants"),
     script:
         "../scripts/tabulate_participants.py"
 
@@ -130,6 +134,6 @@ rule assign_folds:
         grouped=config["folds"]["grouped"],
         task=COHORT["task"],
         seed=config["seed"],
-        code=code_hash("voxplain.cohort.folds"),
+        code=code_of("assign_folds"),
     script:
         "../scripts/assign_folds.py"

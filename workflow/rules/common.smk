@@ -5,9 +5,10 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
+from voxplain.attribution import NON_NEGATIVE
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
-from voxplain.cohort.people import count_people, data_root, found_people, target_is_restricted
+from voxplain.cohort.people import count_people, data_root, found_people, parse_people, target_is_restricted
 from voxplain.cohort.targets import labels_of
 
 
@@ -19,6 +20,21 @@ def plainly(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
+def without(settings, *keys):
+    """Settings (or any other value) without some keys."""
+    return {k: v for k, v in settings.items() if k not in keys} if isinstance(settings, dict) else settings
+
+
+def expand_home(settings):
+    """Put the home folder in the place of ~, in every path of the config."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            expand_home(value)
+        elif isinstance(value, str) and value.startswith("~"):
+            settings[key] = str(Path(value).expanduser())
+
+
+expand_home(config)
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
 if COHORT["source"] not in COHORT:
@@ -27,13 +43,7 @@ PHANTOM = COHORT["source"] == "phantom"
 CLASSES = plainly(labels_of, COHORT)
 GROUPS = [*CLASSES, "joint"]
 METHODS = list(config["maps"]["methods"])
-SIGNED = {"gradcam", "hirescam", "guided_backprop"}
-if PHANTOM:  # its parcels are the demo's atlas
-    config["atlases"]["parcels"] = {
-        "image": f"{RESULTS}/phantom/parcels.nii.gz",
-        "labels": f"{RESULTS}/phantom/parcels.tsv",
-    }
-ATLASES = list(config["atlases"])
+METHOD_NAMES = ("gradcam", "hirescam", "guided_backprop", "perturbation")
 STATISTICS = config["population"]["statistics"]
 EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
@@ -41,26 +51,51 @@ FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds
 
 def check_config():
     """Refuse what a schema cannot see: keys that contradict each other."""
-    if COHORT["task"] == "regression" and COHORT["labels"]:
-        raise InputError("cohort.labels is for classification; cohort.task is regression")
     problems = []
+    if COHORT["task"] == "regression" and COHORT["labels"]:
+        problems.append("cohort.labels is for classification; cohort.task is regression")
+    known = {"channels", "blocks", "dropout"}
+    if config["model"]["network"] == "VoxelCNN" and set(config["model"]["arguments"]) - known:
+        strangers = ", ".join(sorted(set(config["model"]["arguments"]) - known))
+        problems.append(f"model.arguments: VoxelCNN has no {strangers}; it has {', '.join(sorted(known))}")
+    threshold = config["population"]["threshold"]
+    if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
+        problems.append("population.threshold: top_percent is at most 100")
+    if PHANTOM and "parcels" in config["atlases"]:
+        problems.append("atlases.parcels: the phantom brings an atlas of that name; choose another one")
+    least = len(CLASSES or "1") * (2 if "t" in STATISTICS else 1)
+    signed_statistics = {"mean_signed", "t"} & set(STATISTICS)
     for name, settings in config["maps"]["methods"].items():
         target = settings["target"] or ("contrast" if len(CLASSES) == 2 else "predicted")
+        where = f"maps.methods.{name}"
         if target == "contrast" and len(CLASSES) not in (0, 2):
-            problems.append(f"{name}: contrast needs two classes, not {len(CLASSES)}")
+            problems.append(f"{where}.target: contrast needs two classes, not {len(CLASSES)}")
         elif target not in ("predicted", "true", "contrast", *CLASSES):
-            problems.append(f"{name}: {target!r} is none of predicted, true, contrast, {', '.join(CLASSES)}")
-        elif target in ("predicted", "true") and name in SIGNED and CLASSES and {"mean_signed", "t"} & set(STATISTICS):
-            problems.append(f"{name}: signs of maps of the {target} class differ between classes and would cancel")
+            problems.append(f"{where}.target: {target!r} is none of predicted, true, contrast, {', '.join(CLASSES)}")
+        elif target in ("predicted", "true") and name not in NON_NEGATIVE and CLASSES and signed_statistics:
+            problems.append(
+                f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
+                "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
+            )
+        if settings["people"] is not None and settings["people"] < least:
+            problems.append(f"{where}.people: {settings['people']} leaves a class without maps; at least {least}")
     if problems:
-        refuse(
-            "maps.methods: targets that cannot be explained or summarised",
-            problems,
-            "Use target: contrast, or population.statistics: [mean_rectified] or [mean_absolute].",
-        )
+        refuse("The configuration contradicts itself", problems, "config/README.md explains every key.")
 
 
 plainly(check_config)
+if PHANTOM:  # its parcels are the demo's atlas
+    config["atlases"]["parcels"] = {
+        "image": f"{RESULTS}/phantom/parcels.nii.gz",
+        "labels": f"{RESULTS}/phantom/parcels.tsv",
+    }
+ATLASES = list(config["atlases"])
+# What was planted lies in MNI space and tells women from men; other maps cannot be held against it.
+SCORED = (
+    PHANTOM
+    and COHORT["target"] == "Gender"
+    and (COHORT["phantom"]["space"] == "mni" or config["images"]["align"] in ("affine", "syn"))
+)
 PEOPLE = plainly(count_people, COHORT)
 BATCHES = list(range(ceil(PEOPLE / config["images"]["subjects_per_job"])))
 PARTS = list(range(ceil(PEOPLE / len(FOLDS) / config["maps"]["subjects_per_job"])))
@@ -88,7 +123,9 @@ if workflow.is_main_process:
 
 
 def people_of_batch(wildcards):
-    return found().iloc[int(wildcards.batch) :: len(BATCHES)]
+    """The found people of a batch. Cut by the tables' ids, so that one image more or less changes one batch only."""
+    listed = plainly(parse_people, COHORT, config["seed"])["participant_id"]
+    return found()[found()["participant_id"].isin(set(listed.iloc[int(wildcards.batch) :: len(BATCHES)]))]
 
 
 def map_folders(method):
@@ -110,7 +147,7 @@ def cohort_tables(wildcards):
         }
     section = COHORT[COHORT["source"]]
     keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
-    return {key: str(Path(section[key]).expanduser()) for key in keys if section.get(key)}
+    return {key: section[key] for key in keys if section.get(key)}
 
 
 def volumes_of_batch(wildcards):
@@ -127,11 +164,16 @@ def volumes_of_batch(wildcards):
     }
 
 
-def code_of_method(method):
-    """A method's own code and what all share; the registry imports every method, but those do not matter here."""
-    others = tuple(f"voxplain.attribution.{name}" for name in config["maps"]["methods"])
-    shared = code_hash("voxplain.attribution.explaining", "voxplain.models.checkpoint", without=others)
-    return code_hash(f"voxplain.attribution.{method}") + shared
+def code_of(script, also=(), without=()):
+    """Fingerprint of a rule's script and the library under it; what only prints does not count."""
+    path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
+    return code_hash(path, also, ("voxplain.base.jobs", "voxplain.base.progress", *without))
+
+
+def code_of_method(wildcards):
+    """A method's own code and what all share: the registry imports every method, but the others do not matter here."""
+    own = f"voxplain.attribution.{wildcards.method}"
+    return code_of("explain", [own], [f"voxplain.attribution.{name}" for name in METHOD_NAMES])
 
 
 def maps_of_group(wildcards):

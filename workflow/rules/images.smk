@@ -23,9 +23,9 @@ rule downsample:
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else str(data_root(COHORT)),
-        settings={k: v for k, v in config["images"].items() if k not in ("on_bad_image", "subjects_per_job")},
+        settings=without(config["images"], "on_bad_image", "subjects_per_job"),
         seed=config["seed"],
-        code=code_hash("voxplain.imaging.downsampling"),
+        code=code_of("downsample"),
     script:
         "../scripts/downsample.py"
 
@@ -52,7 +52,7 @@ rule stack_images:
         mem_mb=1024,
     params:
         on_bad_image=config["images"]["on_bad_image"],
-        code=code_hash("voxplain.imaging.stacking"),
+        code=code_of("stack_images"),
     script:
         "../scripts/stack_images.py"
 
@@ -75,6 +75,6 @@ rule draw_montage:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=code_hash("voxplain.reporting.montage"),
+        code=code_of("draw_montage"),
     script:
         "../scripts/draw_montage.py"

@@ -28,10 +28,7 @@ rule explain:
         hide_target=lambda wildcards: plainly(target_is_restricted, COHORT),
         device=config["device"],
         seed=config["seed"],
-        code=lambda wildcards: code_hash(
-            f"voxplain.attribution.{wildcards.method}",
-            "voxplain.attribution.explaining",
-            "voxplain.models.checkpoint",
-        ),
+        torch_threads=config["torch_threads"],
+        code=code_of_method,
     script:
         "../scripts/explain.py"

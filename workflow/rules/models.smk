@@ -33,7 +33,9 @@ rule train_fold:
         labels=CLASSES,
         device=config["device"],
         seed=config["seed"],
-        code=code_hash("voxplain.models.training", "voxplain.models.prediction"),
+        grouped=config["folds"]["grouped"],
+        torch_threads=config["torch_threads"],
+        code=code_of("train_fold"),
     script:
         "../scripts/train_fold.py"
 
@@ -63,7 +65,9 @@ rule import_network:
         task=COHORT["task"],
         labels=CLASSES,
         device=config["device"],
-        code=code_hash("voxplain.models.loading", "voxplain.models.prediction"),
+        scale=[config["interpret"]["target_mean"], config["interpret"]["target_sd"]],
+        torch_threads=config["torch_threads"],
+        code=code_of("import_network"),
     script:
         "../scripts/import_network.py"
 
@@ -72,6 +76,7 @@ rule tabulate_accuracy:
     """Accuracy, balanced accuracy and AUC (MAE and r for regression) per fold, their mean, SD and chance level."""
     input:
         predictions=expand("{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS),
+        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=FOLDS),
         folds="{results}/private/folds.tsv",
     output:
         folds="{results}/tables/accuracy.tsv",
@@ -85,6 +90,6 @@ rule tabulate_accuracy:
     params:
         task=COHORT["task"],
         labels=CLASSES,
-        code=code_hash("voxplain.models.metrics"),
+        code=code_of("tabulate_accuracy"),
     script:
         "../scripts/tabulate_accuracy.py"

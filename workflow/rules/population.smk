@@ -21,10 +21,14 @@ rule summarise_maps:
     params:
         from_classes=lambda wildcards: bool(wildcards.group == "joint" and CLASSES),
         joint=config["population"]["joint"],
-        subset=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"] is not None,
-        normalise=config["population"]["normalise"],
+        people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
+        seed=config["seed"],
+        task=COHORT["task"],
+        normalise=lambda wildcards: config["population"]["normalise_by_method"].get(
+            wildcards.method, config["population"]["normalise"]
+        ),
         smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
-        code=code_hash("voxplain.population.summary"),
+        code=code_of("summarise_maps"),
     script:
         "../scripts/summarise_maps.py"
 
@@ -47,7 +51,7 @@ rule threshold_map:
         value=lambda wildcards: config["population"]["threshold"]["by_method"].get(
             wildcards.method, config["population"]["threshold"]["value"]
         ),
-        code=code_hash("voxplain.population.threshold"),
+        code=code_of("threshold_map"),
     script:
         "../scripts/threshold_map.py"
 
@@ -77,7 +81,7 @@ rule compare_methods:
     params:
         methods=METHODS,
         groups=GROUPS,
-        code=code_hash("voxplain.population.overlap"),
+        code=code_of("compare_methods"),
     script:
         "../scripts/compare_methods.py"
 
@@ -97,7 +101,7 @@ rule prepare_atlas:
         "../../envs/cpu.yaml"
     params:
         settings=lambda wildcards: config["atlases"][wildcards.atlas],
-        code=code_hash("voxplain.population.atlas"),
+        code=code_of("prepare_atlas"),
     script:
         "../scripts/prepare_atlas.py"
 
@@ -130,7 +134,7 @@ rule tabulate_regions:
         methods=METHODS,
         groups=GROUPS,
         top=config["report"]["top_regions"],
-        code=code_hash("voxplain.population.regions"),
+        code=code_of("tabulate_regions"),
     script:
         "../scripts/tabulate_regions.py"
 
@@ -160,6 +164,6 @@ rule score_localization:
         methods=METHODS,
         groups=GROUPS,
         top=config["report"]["top_regions"],
-        code=code_hash("voxplain.evaluation.localization"),
+        code=code_of("score_localization"),
     script:
         "../scripts/score_localization.py"

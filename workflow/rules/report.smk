@@ -9,7 +9,7 @@ TABLES = [
 if METHODS:
     TABLES.append(f"{RESULTS}/tables/dice.tsv")
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
-if METHODS and PHANTOM:
+if METHODS and SCORED:
     TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
 MAPPED_ATLASES = ATLASES if METHODS else []
 POPULATION_MAPS = expand(
@@ -43,7 +43,7 @@ rule draw_maps:
     params:
         groups=GROUPS,
         statistic=STATISTIC,
-        code=code_hash("voxplain.reporting.maps"),
+        code=code_of("draw_maps"),
     script:
         "../scripts/draw_maps.py"
 
@@ -61,7 +61,7 @@ rule draw_training:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=code_hash("voxplain.reporting.curves"),
+        code=code_of("draw_training"),
     script:
         "../scripts/draw_training.py"
 
@@ -80,7 +80,7 @@ rule draw_accuracy:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=code_hash("voxplain.reporting.curves"),
+        code=code_of("draw_accuracy"),
     script:
         "../scripts/draw_accuracy.py"
 
@@ -98,7 +98,7 @@ rule draw_dice:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=code_hash("voxplain.reporting.overlap"),
+        code=code_of("draw_dice"),
     script:
         "../scripts/draw_dice.py"
 
@@ -108,7 +108,7 @@ rule draw_regions:
     input:
         regions="{results}/tables/regions_{atlas}.tsv",
         planted=lambda wildcards: (
-            f"{RESULTS}/tables/planted_regions.tsv" if PHANTOM and wildcards.atlas == "parcels" else []
+            f"{RESULTS}/tables/planted_regions.tsv" if SCORED and wildcards.atlas == "parcels" else []
         ),
     output:
         report("{results}/figures/regions_{atlas}.svg", caption="../report/regions.rst", category="Regions"),
@@ -120,7 +120,7 @@ rule draw_regions:
         "../../envs/cpu.yaml"
     params:
         top=config["report"]["top_regions"],
-        code=code_hash("voxplain.reporting.regions"),
+        code=code_of("draw_regions"),
     script:
         "../scripts/draw_regions.py"
 
@@ -155,6 +155,6 @@ rule write_page:
         atlases=MAPPED_ATLASES,
         # The page's words and looks lie outside the library.
         template=file_hash(*sorted(Path(workflow.basedir).glob("workflow/report/page.*"))),
-        code=code_hash("voxplain.reporting.page"),
+        code=code_of("write_page"),
     script:
         "../scripts/write_page.py"

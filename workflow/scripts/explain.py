@@ -1,5 +1,7 @@
 """Rule explain: the network of one fold in, the maps of one part of the people that it has not seen out."""
 
+from itertools import chain
+
 from voxplain.attribution.choosing import choose_people, people_of_part
 from voxplain.attribution.explaining import explain_people, partial_key
 from voxplain.base.device import on_device
@@ -19,13 +21,16 @@ def run(
     chosen_people = choose_people(read_private(folds, metadata["task"]), options.pop("people"), seed)
     people = people_of_part(chosen_people, fold, part, parts)
     ids, targets = list(people["participant_id"]), list(people["target"])
-    rows = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
+    places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
+    rows, volumes, population_mean = [places[person] for person in ids], read_array(stack), read_on_grid(mean)
     batch_size = options.pop("batch_size")
-    state = f"{partial}_{partial_key(weights, {'method': method, 'seed': seed, **options}, ids, code)}"
+    facts = {"method": method, "seed": seed, "hide_target": hide_target, **options}
+    read = chain((volumes[row] for row in rows), [population_mean])
+    state = f"{partial}_{partial_key(weights, facts, ids, code, targets, read)}"
     with on_device(*device) as chosen:
         explain_people(
-            model, metadata, read_array(stack), [rows[person] for person in ids], ids, targets, method, options, chosen,
-            batch_size, state, output, seed, read_on_grid(mean), hide_target,
+            model, metadata, volumes, rows, ids, targets, method, options, chosen, batch_size, state, output, seed,
+            population_mean, hide_target,
         )  # fmt: skip
     clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
 
@@ -43,7 +48,7 @@ if __name__ == "__main__":
             parts=params.parts,
             seed=params.seed,
             hide_target=params.hide_target,
-            device=(params.device, snakemake.threads),
+            device=(params.device, params.torch_threads),
             partial=f"{wildcards.results}/partial/explain-{wildcards.method}-{wildcards.fold}-{wildcards.part}",
             code=params.code,
         )

@@ -7,9 +7,11 @@ from voxplain.models.checkpoint import load_external, save_checkpoint
 from voxplain.models.prediction import predict
 
 
-def run(file, stack, index, folds, model, task, labels, device, threads, weights, predictions):
+def run(file, stack, index, folds, model, task, labels, scale, device, threads, weights, predictions):
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
-    network, metadata = load_external(file, model["network"], model["arguments"], task, labels, volumes.shape[1:])
+    network, metadata = load_external(
+        file, model["network"], model["arguments"], task, labels, volumes.shape[1:], *scale
+    )
     with on_device(device, threads) as chosen:
         guesses = predict(network, volumes, people.index, metadata, chosen)
     write_table(people[["participant_id", "fold", "target"]].join(guesses), predictions)
@@ -26,8 +28,9 @@ if __name__ == "__main__":
             snakemake.params.model,
             snakemake.params.task,
             snakemake.params.labels,
+            snakemake.params.scale,
             snakemake.params.device,
-            snakemake.threads,
+            snakemake.params.torch_threads,
             snakemake.output.weights,
             snakemake.output.predictions,
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from voxplain.base.jobs import job_log
-from voxplain.cohort.phantom import make_parcels
+from voxplain.cohort.phantom.parcels import make_parcels
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):

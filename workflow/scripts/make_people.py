@@ -6,7 +6,8 @@ from pathlib import Path
 from voxplain.base.device import on_device
 from voxplain.base.files import folder_written_whole
 from voxplain.base.jobs import job_log
-from voxplain.cohort.phantom import PhantomSettings, make_people
+from voxplain.cohort.phantom.people import make_people
+from voxplain.cohort.phantom.settings import PhantomSettings
 
 
 def run(ids, settings, threads, volumes, truth, measures):
@@ -23,7 +24,7 @@ if __name__ == "__main__":
         run(
             snakemake.params.ids,
             PhantomSettings(seed=snakemake.params.seed, **snakemake.params.settings),
-            snakemake.threads,
+            snakemake.params.torch_threads,
             snakemake.output.volumes,
             snakemake.output.truth,
             snakemake.output.measures,

@@ -8,7 +8,7 @@ from voxplain.population.atlas import fetch, load_atlas
 
 def run(name, settings, image, table):
     if "fetch" in settings:
-        atlas = fetch(settings["fetch"], name)
+        atlas = fetch(settings["fetch"], name, **settings["arguments"])
     else:
         atlas = load_atlas(settings["image"], settings["labels"], name, settings.get("sha256"))
     write_image(atlas.data, COMMON.affine, image)

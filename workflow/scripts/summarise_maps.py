@@ -1,23 +1,25 @@
 """Rule summarise_maps: the maps of one group in, one population map out."""
 
-from voxplain.base.files import read_table, write_image
+from voxplain.attribution.choosing import choose_people
+from voxplain.base.files import write_image
 from voxplain.base.jobs import job_log
+from voxplain.cohort.participants import read_private
 from voxplain.imaging.grid import COMMON
-from voxplain.population.maps import read_index, read_on_grid, walk_maps
+from voxplain.population.maps import read_on_grid, walk_maps
 from voxplain.population.summary import joint, smooth, summarise
 
 
-def run(maps, folds, brain, output, *, group, statistic, from_classes, how, subset, normalise, smoothing_fwhm_mm):
+def run(
+    maps, folds, brain, output, *,
+    group, statistic, from_classes, how, people, seed, task, normalise, smoothing_fwhm_mm,
+):  # fmt: skip
     if from_classes:
         population = joint([read_on_grid(path) for path in maps], how)
     else:
         # Groups come from the private table, because maps.tsv holds no restricted target.
-        table = read_table(folds)
-        people = table if group == "joint" else table[table["target"].astype(str) == group]
-        ids = set(people["participant_id"])
-        if subset:
-            ids &= set(read_index(maps)["participant_id"])
-        population = summarise(walk_maps(maps, ids), statistic, normalise)
+        explained = choose_people(read_private(folds, task), people, seed)
+        members = explained if group == "joint" else explained[explained["target"] == group]
+        population = summarise(walk_maps(maps, members["participant_id"]), statistic, normalise)
         population = smooth(population, smoothing_fwhm_mm, COMMON.affine, read_on_grid(brain) > 0)
     write_image(population, COMMON.affine, output)
 
@@ -33,7 +35,9 @@ if __name__ == "__main__":
             statistic=snakemake.wildcards.statistic,
             from_classes=snakemake.params.from_classes,
             how=snakemake.params.joint,
-            subset=snakemake.params.subset,
+            people=snakemake.params.people,
+            seed=snakemake.params.seed,
+            task=snakemake.params.task,
             normalise=snakemake.params.normalise,
             smoothing_fwhm_mm=snakemake.params.smoothing_fwhm_mm,
         )

@@ -12,11 +12,12 @@ from voxplain.cohort.people import data_root
 from voxplain.imaging.reading import check_headers
 
 
-def run(cohort, seed, tables, participants, summary, missing):
+def run(cohort, on_bad_image, seed, tables, participants, summary, missing):
+    cohort = {**cohort, "min_found": 0}  # counted before the workflow began
     private = private_folder(Path(participants).parent)
     people, report = tabulate(cohort, seed, private_salt(private / "salt"), **tables)
     root = data_root(cohort)
-    if root is not None:
+    if root is not None and on_bad_image == "fail":  # otherwise the quality control leaves them out
         problems = check_headers([root / path for path in [*people["image"], *people["mask"].dropna()]])
         if problems:
             refuse(
@@ -33,6 +34,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         run(
             snakemake.params.cohort,
+            snakemake.params.on_bad_image,
             snakemake.params.seed,
             snakemake.params.tables,
             snakemake.output.participants,

@@ -6,13 +6,13 @@ import pandas as pd
 
 from voxplain.base.files import write_table
 from voxplain.base.jobs import job_log
-from voxplain.population.atlas import load_atlas
+from voxplain.population.atlas import read_prepared
 from voxplain.population.maps import read_on_grid
 from voxplain.population.regions import region_scores, top_regions
 
 
 def run(maps, masks, image, table, methods, groups, count, regions, top):
-    atlas = load_atlas(image, table)
+    atlas = read_prepared(image, table)
     parts = []
     for (method, group), volume, mask in zip(product(methods, groups), maps, masks, strict=True):
         scores = region_scores(read_on_grid(volume), read_on_grid(mask) > 0, atlas)

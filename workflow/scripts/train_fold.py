@@ -1,5 +1,7 @@
 """Rule train_fold: train on all folds but one; write the network, its history and the predictions for that one."""
 
+import pandas as pd
+
 from voxplain.base.device import on_device
 from voxplain.base.files import clear_folders, read_array, read_table, write_table
 from voxplain.base.jobs import job_log
@@ -11,13 +13,29 @@ from voxplain.models.training import train
 
 
 def run(
-    stack, index, folds, participants, weights, history, predictions, *, fold, settings, seed, device, partial, code
+    stack,
+    index,
+    folds,
+    participants,
+    weights,
+    history,
+    predictions,
+    *,
+    fold,
+    settings,
+    grouped,
+    seed,
+    device,
+    partial,
+    code,
 ):
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
     tested = people["fold"] == fold
     training = people[~tested]
-    families = read_table(participants).set_index("participant_id")["group"].reindex(training["participant_id"])
-    groups = list(families) if families.notna().all() else None
+    groups = None
+    if grouped:  # people without a known family are their own, as in the folds
+        families = read_table(participants).set_index("participant_id")["group"].reindex(training["participant_id"])
+        groups = list(families.fillna(pd.Series("person " + families.index, index=families.index)))
     state = f"{partial}_{code}"  # other code does not go on with an epoch of this one
     with on_device(*device) as chosen:
         trained = train(volumes, training.index, training["target"], settings, chosen, seed, state, groups)
@@ -37,8 +55,9 @@ if __name__ == "__main__":
             **dict(snakemake.output.items()),
             fold=fold,
             settings=TrainingSettings(**params.model, **params.training, task=params.task, labels=params.labels),
+            grouped=params.grouped,
             seed=seed_for(params.seed, "fold", fold),
-            device=(params.device, snakemake.threads),
+            device=(params.device, params.torch_threads),
             partial=f"{snakemake.wildcards.results}/partial/train_fold-{fold}",
             code=params.code,
         )

@@ -6,7 +6,8 @@ import pandas as pd
 
 from voxplain.base.files import private_folder, written_whole
 from voxplain.base.jobs import job_log
-from voxplain.cohort.phantom import PhantomSettings, freesurfer_csv, restricted_csv, unrestricted_csv
+from voxplain.cohort.phantom.csv_tables import freesurfer_csv, restricted_csv, unrestricted_csv
+from voxplain.cohort.phantom.settings import PhantomSettings
 
 
 def run(measures, settings, unrestricted, freesurfer, restricted):

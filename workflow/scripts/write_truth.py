@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from voxplain.base.jobs import job_log
-from voxplain.cohort.phantom import PhantomSettings, write_truth
+from voxplain.cohort.phantom.effects import write_truth
+from voxplain.cohort.phantom.settings import PhantomSettings
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):

@@ -158,16 +158,33 @@ def test_regression(images, tmp_path):
 def test_partial_key_knows_all_that_matters(tmp_path):
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"1")
-    base = (weights, {"method": "gradcam", "target": "true"}, ["a", "b"], "code")
-    key = partial_key(*base)
-    assert key == partial_key(weights, json.loads(json.dumps(base[1])), ["a", "b"], "code")
-    assert len(key) == 16
-    others = {
-        partial_key(weights, {"method": "hirescam"}, ["a", "b"], "code"),
-        partial_key(weights, base[1], ["b", "a"], "code"),
-        partial_key(weights, base[1], ["a", "b"], "other"),
+    base = {
+        "weights": weights,
+        "settings": {"method": "gradcam", "target": "true"},
+        "ids": ["a", "b"],
+        "code": "code",
+        "targets": ["F", "M"],
+        "images": [np.zeros((2, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)],
     }
+    key = partial_key(**base)
+    assert len(key) == 16
+    assert key == partial_key(**base | {"settings": json.loads(json.dumps(base["settings"]))})
+    changed = {
+        "settings": {"method": "hirescam"},
+        "ids": ["b", "a"],
+        "code": "other",
+        "targets": ["F", "F"],
+        "images": [np.zeros((2, 2, 2), np.float32), np.full((2, 2, 2), 1.5, np.float32)],
+    }
+    others = {partial_key(**base | {name: value}) for name, value in changed.items()}
     weights.write_bytes(b"2")
-    others.add(partial_key(*base))
+    others.add(partial_key(**base))
     assert key not in others
-    assert len(others) == 4
+    assert len(others) == len(changed) + 1
+
+
+@pytest.mark.parametrize(("kind", "text"), [("contrast", "M-F"), ("predicted", "predicted"), ("true", "true")])
+def test_a_hidden_target_hides_the_answers_too(job, kind, text):
+    table = read_table(job(settings={"target": kind}, hide_target=True) / "maps.tsv")
+    assert table[["target", "score_before", "score_after"]].isna().all().all()
+    assert set(table["explained"]) == {text}

@@ -1,5 +1,7 @@
 """Changed code re-runs the jobs that use it, and no others."""
 
+from pathlib import Path
+
 import pytest
 
 from voxplain.base.fingerprints import code_hash
@@ -33,37 +35,47 @@ def write(tmp_path):
     return copy
 
 
+def hash_of(folder, name, **options):
+    script = folder / "script.py"
+    script.write_text(f"from voxplain.methods import {name}\n")
+    return code_hash(script, folder=folder, **options)
+
+
 def test_equal_code_has_equal_hashes(write):
-    assert code_hash("voxplain.methods.one", folder=write()) == code_hash("voxplain.methods.one", folder=write())
+    assert hash_of(write(), "one") == hash_of(write(), "one")
 
 
 @pytest.mark.parametrize("changed", ["one", "shared", "deep"])
 def test_a_change_in_anything_imported_shows(write, changed):
-    before = code_hash("voxplain.methods.one", folder=write())
-    assert (
-        code_hash("voxplain.methods.one", folder=write(**{changed: FILES[f"methods/{changed}.py"] + "y = 2\n"}))
-        != before
-    )
+    text = FILES[f"methods/{changed}.py"] + "y = 2\n"
+    assert hash_of(write(), "one") != hash_of(write(**{changed: text}), "one")
+
+
+def test_the_script_itself_counts(write):
+    folder = write()
+    (folder / "a.py").write_text("x = 1\n")
+    (folder / "b.py").write_text("x = 2\n")
+    assert code_hash(folder / "a.py", folder=folder) != code_hash(folder / "b.py", folder=folder)
 
 
 def test_imports_inside_functions_count(write):
-    before = code_hash("voxplain.methods.two", folder=write())
-    assert code_hash("voxplain.methods.two", folder=write(deep="x = 3\n")) != before
+    assert hash_of(write(), "two") != hash_of(write(deep="x = 3\n"), "two")
 
 
 def test_a_sibling_does_not_show(write):
-    assert code_hash("voxplain.methods.one", folder=write()) == code_hash(
-        "voxplain.methods.one", folder=write(two="changed = 1\n")
-    )
+    assert hash_of(write(), "one") == hash_of(write(two="changed = 1\n"), "one")
 
 
-def test_what_is_left_out_is_not_followed(write):
+def test_what_is_left_out_is_not_followed_unless_named(write):
     without = ("voxplain.methods.two",)
     first, second = write(), write(two="changed = 1\n")
-    name = "voxplain.methods.registry"
-    assert code_hash(name, folder=first) != code_hash(name, folder=second)
-    assert code_hash(name, without=without, folder=first) == code_hash(name, without=without, folder=second)
+    assert hash_of(first, "registry") != hash_of(second, "registry")
+    assert hash_of(first, "registry", without=without) == hash_of(second, "registry", without=without)
+    named = {"without": without, "also": without}
+    assert hash_of(first, "registry", **named) != hash_of(second, "registry", **named)
 
 
-def test_the_library_itself_can_be_followed():
-    assert len(code_hash("voxplain.attribution.explaining")) == 16
+def test_the_scripts_of_the_workflow_can_be_followed():
+    scripts = sorted((Path(__file__).parents[3] / "workflow" / "scripts").glob("*.py"))
+    hashes = {code_hash(script) for script in scripts}
+    assert len(hashes) == len(scripts) > 20

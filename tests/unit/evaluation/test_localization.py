@@ -57,10 +57,16 @@ def test_a_flip_of_map_or_truth_is_seen(brain, truth):
         assert flipped["dice"] < 0.2
 
 
-def test_a_truth_without_voxels_or_without_rest_is_refused(brain, truth):
-    for bad in (np.zeros(brain.shape), np.ones(brain.shape), (~brain).astype(int)):
-        with pytest.raises(InputError, match="some voxels of the brain and not all"):
-            score(np.ones(brain.shape), bad, brain)
+def test_where_nothing_was_planted_nothing_is_scored(brain):
+    for empty in (np.zeros(brain.shape), (~brain).astype(int)):
+        scores = score(np.ones(brain.shape), empty, brain)
+        assert scores["voxels"] == 0
+        assert np.isnan([scores["auc"], scores["dice"], scores["dice_chance"]]).all()
+
+
+def test_a_truth_without_rest_is_refused(brain, truth):
+    with pytest.raises(InputError, match="must leave some voxels of the brain out"):
+        score(np.ones(brain.shape), np.ones(brain.shape), brain)
     with pytest.raises(InputError, match="one shape"):
         score(np.ones((2, 2, 2)), truth, brain)
 

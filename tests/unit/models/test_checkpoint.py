@@ -103,7 +103,7 @@ def test_files_that_are_no_checkpoint(model, tmp_path):
     with pytest.raises(InputError, match="not a whole safetensors file"):
         load_checkpoint(tmp_path / "cut.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"format 'pt', expected 'voxplain-1'.*interpret: weights"):
+    with pytest.raises(InputError, match=r"format 'pt', expected 'voxplain-1'.*interpret.weights"):
         load_checkpoint(tmp_path / "foreign.safetensors")
 
 

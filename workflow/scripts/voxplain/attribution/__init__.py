@@ -3,3 +3,6 @@
 Start at `voxplain.attribution.registry` (`METHODS`, `explain`); a workflow job calls
 `voxplain.attribution.explaining.explain_people`. This file imports nothing, so that `choosing` stays free of torch.
 """
+
+# Methods whose maps cannot be negative; said here too because the registry imports torch.
+NON_NEGATIVE = frozenset({"perturbation"})

@@ -13,7 +13,8 @@ MOST_CLASSES = 10
 def choose_people(folds: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
     """Take a subset of the people for a costly method, stratified by target and, within a target, by fold.
 
-    Subsets are nested: a larger `n` keeps everybody whom a smaller one takes. The order of the rows plays no part.
+    Subsets are nested: a larger `n` keeps everybody whom a smaller one takes. The order of the rows plays no part. Every class
+    has two people in the subset as long as `n` allows.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ def choose_people(folds: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame
     # Spread evenly over the folds of a class first, then over the classes; draws decide within and between equals.
     table = _spread(table, ["_class", "fold"], "_within_fold", ["_draw"])
     table = _spread(table, ["_class"], "_within_class", ["_within_fold", "_draw"])
+    # Two of every class come before all others: a class without maps would have no population map.
+    first = table.groupby("_class").cumcount() < 2
+    table.loc[first, "_within_class"] = table[first].groupby("_class").cumcount() - 2.0
     table = table.sort_values(["_within_class", "_draw"]).head(n)
     return table[list(folds.columns)].sort_values("participant_id").reset_index(drop=True)
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,15 @@ from voxplain.models.folding import fold_batchnorm
 COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations"]
 
 
-def partial_key(weights: str | Path, settings: Mapping, ids: Sequence[str], code: str) -> str:
-    """Return a short hash of all that a job's maps depend on; it names the folder of unfinished pieces.
+def partial_key(
+    weights: str | Path,
+    settings: Mapping,
+    ids: Sequence[str],
+    code: str,
+    targets: Sequence,
+    images: Iterable[np.ndarray],
+) -> str:
+    """Return a short hash of all that a job's maps and table depend on; it names the folder of unfinished pieces.
 
     Parameters
     ----------
@@ -37,9 +45,15 @@ def partial_key(weights: str | Path, settings: Mapping, ids: Sequence[str], code
     ids : sequence of str
     code : str
         Hash of the code.
+    targets : sequence
+        True targets.
+    images : iterable of ndarray
+        What is explained, one volume at a time, and the mean image.
     """
     digest = hashlib.sha256(Path(weights).read_bytes())
-    digest.update(json.dumps([dict(settings), list(ids), code], sort_keys=True).encode())
+    digest.update(json.dumps([dict(settings), list(ids), code, [str(t) for t in targets]], sort_keys=True).encode())
+    for image in images:
+        digest.update(np.ascontiguousarray(image))
     return digest.hexdigest()[:16]
 
 
@@ -89,7 +103,8 @@ def explain_people(
     seed : int
     mean_image : ndarray [D, H, W], optional
     hide_target : bool
-        Leave true targets, and texts that would tell them, out of ``maps.tsv``.
+        Leave true targets out of ``maps.tsv``, and with them what the network answers: its scores, and the class
+        that was explained where that depends on the person.
 
     Raises
     ------
@@ -120,11 +135,18 @@ def explain_people(
             )  # fmt: skip
             texts = explained_texts(weights, labels)
             if hide_target:
-                true, texts = [None] * len(batch), ["true"] * len(batch) if kind == "true" else texts
+                result, true, texts = _without_answers(result, texts, kind)
             for place, i in enumerate(batch):
                 _keep(partial, ids[i], true[place], texts[place], result, place)
                 progress.step()
         _publish(partial, ids, Path(out_folder))
+
+
+def _without_answers(result: Attribution, texts: list[str], kind: str) -> tuple[Attribution, list, list]:
+    """Return maps without scores, no targets, and texts that are the same for everybody or say the kind only."""
+    texts = [kind] * len(texts) if kind in ("predicted", "true") else texts
+    nothing = np.full(len(texts), np.nan)
+    return replace(result, score_before=nothing, score_after=None), [None] * len(texts), texts
 
 
 @contextmanager
@@ -181,11 +203,15 @@ def _keep(
         "participant_id": person,
         "target": target,
         "explained": explained,
-        "score_before": float(result.score_before[place]),
+        "score_before": _number(result.score_before[place]),
         "score_after": None if result.score_after is None else float(result.score_after[place]),
         "iterations": None if result.iterations is None else int(result.iterations[place]),
     }
     write_text(json.dumps(row), _row_file(partial, person))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _publish(partial: Path, ids: Sequence[str], out_folder: Path) -> None:

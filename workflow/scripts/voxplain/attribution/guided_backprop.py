@@ -19,7 +19,9 @@ from voxplain.base.errors import InputError
 RELU = {"relu", "relu_"}
 OTHERS = {
     "relu6", "leaky_relu", "leaky_relu_", "rrelu", "rrelu_", "prelu", "elu", "elu_", "selu", "selu_", "celu", "celu_",
-    "gelu", "silu", "mish", "hardswish", "softplus",
+    "gelu", "silu", "mish", "hardswish", "softplus", "tanh", "tanh_", "sigmoid", "sigmoid_", "hardtanh", "hardtanh_",
+    "hardsigmoid", "logsigmoid", "softsign", "glu", "threshold", "threshold_", "clamp", "clamp_", "clamp_min",
+    "maximum",
 }  # fmt: skip
 
 

@@ -143,10 +143,12 @@ def attribute(
     device = next(network.parameters()).device
     batch_size = batch_size or usual_batch_size(device, options)
     parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        context = Context(ids[rows], seed, mean_image)
-        parts.append(method.function(network, images[rows].to(device), targets[rows].to(device), options, context))
+    # In full precision: the coarser products that GPUs use by default would add a texture of their own.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for start in range(0, len(images), batch_size):
+            rows = slice(start, start + batch_size)
+            context = Context(ids[rows], seed, mean_image)
+            parts.append(method.function(network, images[rows].to(device), targets[rows].to(device), options, context))
     result = _joined(parts)
     bad = [
         i for i, finite in zip(ids, result.maps.isfinite().flatten(1).all(dim=1).tolist(), strict=True) if not finite

@@ -8,10 +8,10 @@ which needs an own permission and must never be published: ``Age_in_Yrs, Family_
 from pathlib import Path
 
 from voxplain.base.errors import refuse
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster, fill_pattern, roster_frame
 from voxplain.cohort.sheets import Sheet, read_header, read_ids, read_sheet, refuse_unknown_column
 
-RESTRICTED = frozenset({"Age_in_Yrs", "Family_ID", "Mother_ID", "Father_ID", "ZygositySR", "ZygosityGT"})
 SIZE_COLUMNS = ("FS_IntraCranial_Vol", "FS_InterCranial_Vol")
 FILES = ("unrestricted_csv", "restricted_csv", "freesurfer_csv")
 SUBJECT = "Subject"
@@ -76,7 +76,7 @@ def hcp_target_is_restricted(settings: dict, target: str) -> bool:
 
 def is_restricted(file: str, column: str) -> bool:
     """A field is restricted when only the restricted CSV has it, or by its name wherever it stands."""
-    return file == "restricted_csv" or column in RESTRICTED
+    return file == "restricted_csv" or is_restricted_field(column)
 
 
 def read_files(settings: dict, section: str) -> dict[str, Sheet]:
@@ -103,7 +103,7 @@ def target_file(columns: dict[str, list[str]], target: str) -> str:
     for key, names in columns.items():
         if target in names:
             return key
-    if target in RESTRICTED and "restricted_csv" not in columns:
+    if is_restricted_field(target) and "restricted_csv" not in columns:
         refuse(
             f"cohort.target: {target!r} is a restricted field of the HCP and stands in none of the given tables",
             advice="Apply for restricted access at the HCP, then set cohort.hcp.restricted_csv.",

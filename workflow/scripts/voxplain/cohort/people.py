@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from voxplain.base.errors import InputError, refuse
-from voxplain.cohort.hcp import RESTRICTED, hcp_target_is_restricted, read_hcp
+from voxplain.cohort.hcp import hcp_target_is_restricted, read_hcp
 from voxplain.cohort.limits import limit_people
 from voxplain.cohort.phantom_people import read_phantom
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster
 from voxplain.cohort.table import read_people_table, table_root
 from voxplain.cohort.targets import check_targets, check_variety
@@ -156,13 +157,14 @@ def data_root(cohort: dict) -> Path | None:
 def target_is_restricted(cohort: dict) -> bool:
     """Tell whether the target must stay out of published tables; reads the headers of tables at most.
 
-    True when the config says so (``restricted_target``), and for fields of HCP's restricted CSV.
+    True when the config says so (``restricted_target``), for fields of HCP's restricted CSV, and for columns of their
+    names in any table.
     """
     if cohort.get("restricted_target"):
         return True
     if cohort["source"] == "hcp":
         return hcp_target_is_restricted(cohort["hcp"], cohort["target"])
-    return cohort["source"] == "phantom" and cohort["target"] in RESTRICTED
+    return is_restricted_field(cohort["target"])
 
 
 def _absence(root: Path, what: str, path: str | None) -> str:

@@ -6,7 +6,8 @@ from dataclasses import fields
 import pandas as pd
 
 from voxplain.base.errors import refuse
-from voxplain.cohort.hcp import RESTRICTED, SIZE_COLUMNS, SUBJECT, first_column, read_files
+from voxplain.cohort.hcp import SIZE_COLUMNS, SUBJECT, first_column, read_files
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster, fill_pattern, roster_frame
 from voxplain.cohort.sheets import refuse_unknown_column
 from voxplain.cohort.targets import numbers
@@ -57,7 +58,7 @@ def read_phantom(settings: dict, target: str, seed: int) -> Roster:
         age=texts("Age_in_Yrs"),
         image=fill_pattern(f"{{id}}/{IMAGES[phantom.space]}", ids, "cohort.phantom"),
     )
-    return Roster(frame, "the phantom", None, restricted=target in RESTRICTED)
+    return Roster(frame, "the phantom", None, restricted=is_restricted_field(target))
 
 
 def add_measures(people: pd.DataFrame, target: str, files: dict) -> tuple[pd.DataFrame, str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from voxplain.base.errors import refuse
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster, below_root, fill_pattern, roster_frame
 from voxplain.cohort.sheets import Sheet, read_sheet
 
@@ -48,7 +49,7 @@ def read_people_table(settings: dict, target: str) -> Roster:
         image=images,
         mask=_paths(settings, "mask", sheet, ids, root),
     )
-    return Roster(people, str(sheet), root, size_source=settings.get("size_column") or "")
+    return Roster(people, str(sheet), root, is_restricted_field(target), size_source=settings.get("size_column") or "")
 
 
 def table_root(settings: dict) -> Path:

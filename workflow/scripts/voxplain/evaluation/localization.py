@@ -27,12 +27,13 @@ def score(volume: np.ndarray, truth: np.ndarray, brain: np.ndarray) -> dict[str,
     dict
         ``auc``: probability that |map| is larger at a planted voxel than at another one, ties counted half
         (Mann-Whitney; 0.5 is chance). ``dice`` of the truth and the strongest voxels of the map, as many as the truth
-        has, ``dice_chance`` for random voxels in their stead, and ``voxels``, the truth's size in the brain.
+        has, ``dice_chance`` for random voxels in their stead, and ``voxels``, the truth's size in the brain. The
+        first three are NaN where nothing was planted.
 
     Raises
     ------
     InputError
-        For unequal shapes, a map that is not finite, or a truth with no voxel or every voxel of the brain.
+        For unequal shapes, a map that is not finite, or a truth with every voxel of the brain.
     """
     from scipy.stats import rankdata
 
@@ -41,8 +42,10 @@ def score(volume: np.ndarray, truth: np.ndarray, brain: np.ndarray) -> dict[str,
         refuse(f"Map {volume.shape}, truth {truth.shape} and brain mask {brain.shape} must have one shape.")
     planted = truth[brain]
     inside, outside = int(planted.sum()), int((~planted).sum())
-    if not inside or not outside:
-        refuse(f"The truth must have some voxels of the brain and not all; it has {inside} of {planted.size}.")
+    if not outside:
+        refuse(f"The truth must leave some voxels of the brain out; it has all {planted.size}.")
+    if not inside:  # a phantom without effects: there is nothing to find
+        return {"auc": float("nan"), "dice": float("nan"), "dice_chance": float("nan"), "voxels": 0}
     top = top_voxels(volume, brain, inside)
     ranks = rankdata(np.abs(volume[brain]))
     auc = (ranks[planted].sum() - inside * (inside + 1) / 2) / (inside * outside)

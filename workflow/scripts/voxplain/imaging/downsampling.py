@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,11 @@ def downsample(
         if not row["problem"]:
             data = normalise(data, brain, intensity)
     except InputError as problem:
-        row = unread(str(problem))
+        # The table of excluded people is public: it names files, not the folders of somebody's machine.
+        text = str(problem)
+        for path in (image, mask):
+            text = text.replace(str(path), Path(path).name) if path is not None else text
+        row = unread(text)
     row = {"participant_id": participant_id, **row}
     if row["problem"]:
         return np.zeros(COMMON.shape, dtype=np.float32), np.zeros(COMMON.shape, dtype=bool), row

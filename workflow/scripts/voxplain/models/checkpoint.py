@@ -70,16 +70,26 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, object]]:
         For a file that is not a checkpoint of voxplain, or whose tensors do not fit its network.
     """
     tensors, header = read_tensors(path)
+    metadata = _parsed(header, path)
+    return _filled(build(metadata["network"], metadata["arguments"]), tensors, path), metadata
+
+
+def read_metadata(path: str | Path) -> dict[str, object]:
+    """Return the metadata of a checkpoint without building its network; see `load_checkpoint`."""
+    return _parsed(read_tensors(path)[1], path)
+
+
+def _parsed(header: Mapping[str, str], path: str | Path) -> dict[str, object]:
     if header.get("format") != FORMAT:
         raise InputError(
             f"{path}: no checkpoint of this software (format {header.get('format')!r}, expected {FORMAT!r}). "
-            "Weights from elsewhere are named under interpret: weights, with network, task and labels in the config."
+            "Weights from elsewhere are named under interpret.weights, with network, task and labels in the config."
         )
     metadata = {key: value if key in PLAIN else json.loads(value) for key, value in header.items()}
     missing = [key for key in REQUIRED if key not in metadata]
     if missing:
         refuse(f"{path}: the header lacks these keys", missing, "Train the network again.")
-    return _filled(build(metadata["network"], metadata["arguments"]), tensors, path), metadata
+    return metadata
 
 
 def load_external(

@@ -68,7 +68,7 @@ def network_outputs(
     was_training = model.training
     model.to(device).eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             parts = [
                 model(volumes.batch(range(start, min(start + batch_size, len(volumes))))).double().cpu()
                 for start in range(0, len(volumes), batch_size)

@@ -145,8 +145,7 @@ class _Training:
             rows=rows,
             answers=answers.values,
             fitted=self.fitted,
-            # One slice a person tells changed images; to hash all voxels would cost as much as an epoch's reading.
-            images=np.ascontiguousarray(stack[rows, stack.shape[1] // 2]),
+            images=np.array([stack[row].sum(dtype=np.float64) for row in rows]),
             weights=[[name, list(tensor.shape)] for name, tensor in self.model.state_dict().items()],
             software=[torch.__version__, device.type],
         )

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from voxplain.base.errors import InputError, refuse
+from voxplain.base.files import read_table
 from voxplain.imaging.grid import COMMON, Grid, mni_brain, resample_to
 from voxplain.population.atlas_labels import LEFT, RIGHT, checked_labels, hemisphere, read_labels
+from voxplain.population.maps import read_on_grid
 
 LEAST_IN_BRAIN = 0.5
 # Volumes are read as float32, which holds whole numbers up to here.
@@ -80,6 +82,18 @@ def load_atlas(
         f"{image} with the names of {labels}",
         grid,
     )
+
+
+def read_prepared(image: str | os.PathLike, table: str | os.PathLike) -> Atlas:
+    """Read back an atlas that the workflow has put on the common grid; it was checked when it was prepared.
+
+    Parameters
+    ----------
+    image, table : path-like
+        `Atlas.data` and `Atlas.regions` as written.
+    """
+    data = read_on_grid(image).astype(np.int32)
+    return Atlas(Path(image).name.removesuffix(".nii.gz"), data, read_table(table).sort_values("index"))
 
 
 def fetch(

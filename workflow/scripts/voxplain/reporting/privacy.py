@@ -6,15 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from voxplain.base.errors import refuse
+from voxplain.cohort.restricted import RESTRICTED
 
-# Fields of the HCP's restricted table, and what else singles people or families out. Compared without case.
-RESTRICTED = frozenset(
-    name.casefold()
-    for name in (
-        *("Age_in_Yrs", "Family_ID", "Mother_ID", "Father_ID", "TestRetestInterval", "ZygositySR", "ZygosityGT"),
-        *("Race", "Ethnicity", "Handedness", "Height", "Weight", "BMI", "family", "birth_date", "date_of_birth"),
-    )
-)
 # In a table of people these columns are private too; elsewhere `group` is a group of maps.
 PRIVATE_OF_PEOPLE = frozenset({"group", "size", "age", "sex", "gender"})
 

@@ -108,12 +108,14 @@ def write_truth(settings: PhantomSettings, folder: str | os.PathLike) -> None:
     """Write what is planted in the population, in MNI space whatever the people's space.
 
     ``truth.nii.gz`` (uint8 on the common grid; see `truth_codes`) and ``truth_regions.tsv`` (``index``, ``name``,
-    ``hemisphere``, ``kind``, ``volume_effect``, ``intensity_effect``; sizes include the setting ``effect``).
+    ``hemisphere``, ``kind``, ``volume_effect``, ``intensity_effect``; sizes include the setting ``effect``). Without
+    effects both are empty.
     """
     folder = Path(folder)
     codes = truth_codes(settings, positions(COMMON))
     regions = effects(settings).regions.copy()
     regions[["volume_effect", "intensity_effect"]] *= settings.effect
+    regions = regions[(regions[["volume_effect", "intensity_effect"]] > 0).any(axis=1)]
     write_image(codes, COMMON.affine, folder / "truth.nii.gz")
     write_table(regions, folder / "truth_regions.tsv")
 
