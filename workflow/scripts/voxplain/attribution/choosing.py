@@ -13,8 +13,8 @@ MOST_CLASSES = 10
 def choose_people(folds: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
     """Take a subset of the people for a costly method, stratified by target and, within a target, by fold.
 
-    Subsets are nested: a larger `n` keeps everybody whom a smaller one takes. The order of the rows plays no part. Every class
-    has two people in the subset as long as `n` allows.
+    Subsets are nested: a larger `n` keeps everybody whom a smaller one takes. The order of the rows plays no part.
+    Every class has two people in the subset as long as `n` allows.
 
     Parameters
     ----------

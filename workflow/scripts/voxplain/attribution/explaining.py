@@ -135,18 +135,17 @@ def explain_people(
             )  # fmt: skip
             texts = explained_texts(weights, labels)
             if hide_target:
-                result, true, texts = _without_answers(result, texts, kind)
+                if labels and kind in ("predicted", "true"):  # otherwise it is the same for everybody
+                    texts = [kind] * len(batch)
+                result, true = _without_scores(result), [None] * len(batch)
             for place, i in enumerate(batch):
                 _keep(partial, ids[i], true[place], texts[place], result, place)
                 progress.step()
         _publish(partial, ids, Path(out_folder))
 
 
-def _without_answers(result: Attribution, texts: list[str], kind: str) -> tuple[Attribution, list, list]:
-    """Return maps without scores, no targets, and texts that are the same for everybody or say the kind only."""
-    texts = [kind] * len(texts) if kind in ("predicted", "true") else texts
-    nothing = np.full(len(texts), np.nan)
-    return replace(result, score_before=nothing, score_after=None), [None] * len(texts), texts
+def _without_scores(result: Attribution) -> Attribution:
+    return replace(result, score_before=np.full(len(result.maps), np.nan), score_after=None)
 
 
 @contextmanager
