@@ -10,7 +10,14 @@ import pytest
 
 from voxplain.base.errors import InputError
 from voxplain.cohort.limits import limit_people, strata
-from voxplain.cohort.people import count_people, data_root, found_people, parse_people, target_is_restricted
+from voxplain.cohort.people import (
+    count_people,
+    data_root,
+    found_people,
+    parse_people,
+    read_roster,
+    target_is_restricted,
+)
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
 
@@ -227,3 +234,14 @@ def test_planning_imports_nothing_heavy():
         [sys.executable, "-c", code], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("column", "restricted"), [("Age_in_Yrs", True), ("handedness", True), ("sex", False), ("age", False)]
+)
+def test_restricted_fields_are_known_by_name_in_any_table(tmp_path, column, restricted):
+    (tmp_path / "people.tsv").write_text(f"participant_id\t{column}\nA1\t1\nA2\t2\n")
+    table = {"file": str(tmp_path / "people.tsv"), "image_pattern": "{id}.nii"}
+    cohort = {"source": "table", "target": column, "task": "regression", "table": table}
+    assert target_is_restricted(cohort) is restricted
+    assert read_roster(cohort, 0).restricted is restricted
