@@ -167,6 +167,19 @@ def test_without_truth_it_does_not_claim_any(contents, tmp_path):
     assert wording.PHANTOM not in reader.text
 
 
+def test_a_phantom_without_effects_has_nothing_to_find(contents, tmp_path):
+    for name in ("planted_regions", "localization"):
+        rewrite(contents["tables"][name], lambda table: table[:0])
+    _, reader = page(contents, tmp_path)
+    assert "Nothing was planted in these people" in reader.text
+
+
+def test_a_phantom_that_cannot_be_scored_says_why(contents, tmp_path):
+    contents["tables"] |= {"planted_regions": None, "localization": None}
+    _, reader = page(contents, tmp_path)
+    assert "maps in another space or of another target are not held against it" in reader.text
+
+
 def test_tables_are_sorted(contents, tmp_path):
     _, reader = page(contents, tmp_path)
     joint = [row for row in reader.rows if row[:2] == ["all people", "Grad-CAM"] and row[3:4] and "Region" in row[3]]
