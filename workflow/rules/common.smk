@@ -122,10 +122,21 @@ if workflow.is_main_process:
     found()  # too few images are said at once; in a job's own process only the rules that ask look for files
 
 
+@lru_cache(maxsize=None)
+def listed_ids():
+    """Everybody in the tables, with or without an image, sorted."""
+    return list(plainly(parse_people, COHORT, config["seed"])["participant_id"])
+
+
+@lru_cache(maxsize=None)
+def hide_target():
+    """Whether the target must stay private."""
+    return plainly(target_is_restricted, COHORT)
+
+
 def people_of_batch(wildcards):
     """The found people of a batch. Cut by the tables' ids, so that one image more or less changes one batch only."""
-    listed = plainly(parse_people, COHORT, config["seed"])["participant_id"]
-    return found()[found()["participant_id"].isin(set(listed.iloc[int(wildcards.batch) :: len(BATCHES)]))]
+    return found()[found()["participant_id"].isin(set(listed_ids()[int(wildcards.batch) :: len(BATCHES)]))]
 
 
 def map_folders(method):

@@ -25,7 +25,7 @@ rule explain:
     params:
         settings=lambda wildcards: config["maps"]["methods"][wildcards.method],
         parts=len(PARTS),
-        hide_target=lambda wildcards: plainly(target_is_restricted, COHORT),
+        hide_target=lambda wildcards: hide_target(),
         device=config["device"],
         seed=config["seed"],
         torch_threads=config["torch_threads"],

@@ -148,7 +148,7 @@ rule write_page:
     params:
         config=lambda wildcards: {
             **config,
-            "cohort": {**COHORT, "restricted_target": plainly(target_is_restricted, COHORT)},
+            "cohort": {**COHORT, "restricted_target": hide_target()},
         },
         methods=METHODS,
         groups=GROUPS,

@@ -12,7 +12,6 @@ from voxplain.cohort.participants import (
     check_participants,
     hash_groups,
     private_salt,
-    read_participants,
     read_private,
     summarise_report,
     tabulate,
@@ -93,7 +92,8 @@ def test_written_and_read_back_unchanged(cohort, tmp_path):
     path = tmp_path / "private" / "participants.tsv"
     write_table(participants, path)
     assert path.read_text().splitlines()[1] == "01\t1\tn/a\t1600000.0\t50\tt1/1.nii\tm/1.nii"
-    again = read_participants(path, cohort)
+    again = read_private(path, cohort["task"])
+    check_participants(again, cohort)
     pd.testing.assert_frame_equal(again, participants, check_dtype=False)
     assert again["target"].tolist() == ["1", "1", "01"]
 
@@ -104,7 +104,8 @@ def test_targets_of_a_regression_come_back_exactly(cohort, tmp_path):
     assert report["classes"] is None
     participants["target"] += 0.1
     write_table(participants, tmp_path / "participants.tsv")
-    again = read_participants(tmp_path / "participants.tsv", cohort)
+    again = read_private(tmp_path / "participants.tsv", cohort["task"])
+    check_participants(again, cohort)
     assert again["target"].tolist() == participants["target"].tolist()
 
 

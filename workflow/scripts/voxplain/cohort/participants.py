@@ -176,13 +176,6 @@ def check_participants(participants: pd.DataFrame, cohort: dict) -> None:
         )
 
 
-def read_participants(path: str | os.PathLike, cohort: dict) -> pd.DataFrame:
-    """Read a participants table back as `tabulate` made it, and check it; labels such as ``01`` stay text."""
-    participants = read_private(path, cohort["task"])
-    check_participants(participants, cohort)
-    return participants
-
-
 def read_private(path: str | os.PathLike, task: str) -> pd.DataFrame:
     """Read a table with a target column (participants, folds): text for classification, float for regression."""
     types: dict = dict.fromkeys(TEXT_COLUMNS, "object") | {"size": float}
