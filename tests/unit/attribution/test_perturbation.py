@@ -57,8 +57,28 @@ def test_the_mask_concentrates_where_the_network_looks():
     assert ((result.iterations > 0) & (result.iterations <= PerturbationSettings().iterations)).all()
 
 
-def test_paper_jitter_shifts_the_mask():
-    """Where only the image moves, towards the origin by 2 voxels on average, the mask follows the network's window."""
+def test_with_paper_jitter_the_image_moves_under_a_mask_that_stays():
+    """Voxel v of the network's input is image voxel v + s under mask voxel v; beyond the faces the image is 0."""
+    image = torch.arange(6.0).repeat(1, 6, 6, 1) + 1
+    mask = torch.linspace(0, 1, 6).repeat(1, 6, 6, 1)
+    shifts = np.array([[[0, 0, 0], [0, 0, 2]]])
+    moved = _moved(image, torch.zeros_like(image), mask, shifts, PerturbationSettings(paper_jitter=True))
+    further = torch.tensor([3.0, 4, 5, 6, 0, 0])
+    torch.testing.assert_close(moved[0, 0, 0, 0], mask[0, 0, 0] * image[0, 0, 0])
+    torch.testing.assert_close(moved[0, 1, 0, 0], mask[0, 0, 0] * further)
+
+
+def test_by_default_image_and_mask_move_together_either_way():
+    image = torch.arange(6.0).repeat(1, 6, 6, 1) + 1
+    mask = torch.linspace(0, 1, 6).repeat(1, 6, 6, 1)
+    mixed = (mask * image)[0, 0, 0]
+    shifts = np.array([[[2, 2, 0], [2, 2, 2], [2, 2, 4]]])
+    moved = _moved(image, torch.zeros_like(image), mask, shifts, PerturbationSettings(jitter=5))
+    for place, by in enumerate((-2, 0, 2)):
+        torch.testing.assert_close(moved[0, place, 0, 0], mixed[(torch.arange(6) + by).clamp(0, 5)])
+
+
+def test_the_published_settings_find_the_place_too():
     result = run(Spot(), people(), **{**asdict(PAPER), "iterations": 80})
     volume = result.maps.numpy().mean(axis=0)
     assert volume[DISTANCE <= 4].mean() > 3 * volume[DISTANCE > 10].mean()
