@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from voxplain.attribution import NON_NEGATIVE
+from voxplain.attribution.perturbation_settings import PAPER, PerturbationSettings
 from voxplain.attribution.registry import METHODS
 from voxplain.cohort.phantom import PhantomSettings
 from voxplain.models.settings import TrainingSettings
@@ -31,6 +32,13 @@ def test_settings_of_methods(method):
 
 def test_signs_of_methods_are_known_without_the_registry():
     assert {name for name, method in METHODS.items() if not method.signed} == NON_NEGATIVE
+
+
+def test_the_paper_s_config_is_the_paper_s_settings():
+    config = yaml.safe_load((Path(__file__).parents[2] / "config" / "hcp_paper.yaml").read_text())
+    settings = config["maps"]["methods"]["perturbation"]
+    assert settings.pop("target") == "predicted"
+    assert PerturbationSettings(**settings) == PAPER
 
 
 def test_settings_of_the_phantom():

@@ -11,7 +11,7 @@ from voxplain.attribution.method import Attribution, Method
 from voxplain.attribution.registry import METHODS, attribute, explain, register
 from voxplain.base.errors import InputError
 
-QUICK = {"perturbation": {"iterations": 6, "jitters": 2, "l1": 0.02, "tolerance": None}}
+QUICK = {"perturbation": {"replacement": "blur", "iterations": 6, "jitters": 2, "l1": 0.02, "tolerance": None}}
 IDS = ["p1", "p2", "p3", "p4", "p5"]
 every_method = pytest.mark.parametrize("name", sorted(METHODS))
 

@@ -54,7 +54,7 @@ def test_maps_and_table(job, small_cnn, images, tmp_path):
 
 
 def test_the_cut_into_jobs_and_batches_plays_no_part(job):
-    settings = {"iterations": 5, "l1": 0.02, "tolerance": None, "jitters": 2}
+    settings = {"replacement": "blur", "iterations": 5, "l1": 0.02, "tolerance": None, "jitters": 2}
     whole = job("whole", method="perturbation", settings=settings, batch_size=4)
     for part in range(2):
         cut = slice(part, None, 2)

@@ -41,7 +41,7 @@ def people(n=3):
 def run(model, images, targets=None, **settings):
     if targets is None:
         targets = torch.tensor([[0.0, 1.0]]).repeat(len(images), 1)
-    return attribute("perturbation", model, images, targets, seed=5, **settings)
+    return attribute("perturbation", model, images, targets, seed=5, **{"replacement": "blur"} | settings)
 
 
 def test_the_mask_concentrates_where_the_network_looks():
@@ -153,7 +153,7 @@ def test_an_overconfident_network_is_explained_as_well():
 def test_people_who_have_converged_leave_the_batch():
     images = torch.cat([torch.zeros(1, 1, *SHAPE), people(2)])  # nothing to find in the first: it settles at once
     targets = torch.tensor([[0.0, 1.0]]).repeat(3, 1)
-    options = {"seed": 5, "iterations": 60, "patience": 5, "tolerance": 1e-4}
+    options = {"replacement": "blur", "seed": 5, "iterations": 60, "patience": 5, "tolerance": 1e-4}
     result = attribute("perturbation", Spot(gain=20.0), images, targets, batch_size=3, **options)
     assert result.iterations[0] == 10
     assert result.iterations[1:].min() > 10
@@ -169,7 +169,7 @@ def test_people_who_have_converged_leave_the_batch():
 def test_random_draws_depend_on_person_and_seed_only():
     images = people(1).repeat(2, 1, 1, 1, 1)
     targets = torch.tensor([[0.0, 1.0]]).repeat(2, 1)
-    options = {"iterations": 8, "jitters": 1, "tolerance": None}
+    options = {"replacement": "blur", "iterations": 8, "jitters": 1, "tolerance": None}
     two = attribute("perturbation", Spot(), images, targets, participant_ids=["a", "b"], **options).maps
     assert (two[0] - two[1]).abs().max() > 1e-3
     other = attribute("perturbation", Spot(), images, targets, participant_ids=["a", "b"], seed=1, **options).maps

@@ -164,7 +164,10 @@ def _replacement(original: Tensor, settings: PerturbationSettings, context: Cont
     if settings.replacement == "blur":
         return along_axes(original, _blur(original.shape[1:], settings, settings.blur_sigma, original))
     if context.mean_image is None or context.mean_image.shape != original.shape[1:]:
-        raise InputError("replacement: mean needs the population's mean image, of the shape of the images")
+        raise InputError(
+            "replacement: mean needs the population's mean image (mean_image=), of the shape of the images. "
+            "Without one set replacement: blur."
+        )
     return context.mean_image.to(original).expand_as(original)
 
 

@@ -14,7 +14,8 @@ class PerturbationSettings:
     Attributes
     ----------
     replacement : {'blur', 'mean'}
-        What stands where the mask is 0: the blurred image, or the population's mean image.
+        What stands where the mask is 0: the population's mean image, which takes away what is special about a person,
+        or the blurred image, which takes away detail. [blur]
     kernel : {'gaussian', 'box'}
         Kernel that blurs image and mask. [box: a Gaussian of 10 voxels cut to 5 voxels is uniform]
     blur_sigma, mask_sigma : float
@@ -66,7 +67,7 @@ class PerturbationSettings:
         of `voxplain.models`, which learn standardised targets.
     """
 
-    replacement: str = "blur"
+    replacement: str = "mean"
     kernel: str = "gaussian"
     blur_sigma: float = 3.0
     mask_sigma: float = 1.0
@@ -129,6 +130,6 @@ _LEAST = {
 }  # fmt: skip
 
 PAPER = PerturbationSettings(
-    kernel="box", borders="zero", jitters=10, paper_jitter=True, iterations=300, learning_rate=0.3, amsgrad=True,
-    lr_step=30, ramp=60, confidence=None, hinge=0.05, best_after=50, tolerance=None,
+    replacement="blur", kernel="box", borders="zero", jitters=10, paper_jitter=True, iterations=300, learning_rate=0.3,
+    amsgrad=True, lr_step=30, ramp=60, confidence=None, hinge=0.05, best_after=50, tolerance=None,
 )  # fmt: skip
