@@ -15,8 +15,9 @@ METHOD_NOTES = {
         "stays when the network's weights are made random."
     ),
     "perturbation": (
-        "The smallest blurred-out part of the image that takes the prediction away. It tests the network by changing "
-        "its input; its picture depends on the kind of blur and on how strongly small, smooth masks are favoured."
+        "The smallest part of the image whose replacement, by the population's mean or a blur, takes the prediction "
+        "away. It tests the network by changing its input; its picture depends on the replacement and on how strongly "
+        "small, smooth masks are favoured."
     ),
     "lrp": "The prediction handed back layer by layer to the voxels. Its rules can draw structure that is not there.",
     "noise": "Where little noise is borne without harm to the prediction, the voxels matter.",
