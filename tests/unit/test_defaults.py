@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxplain.attribution import NON_NEGATIVE
+from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
 from voxplain.attribution.perturbation_settings import PAPER, PerturbationSettings
 from voxplain.attribution.registry import METHODS
 from voxplain.cohort.phantom import PhantomSettings
@@ -30,7 +30,8 @@ def test_settings_of_methods(method):
     assert listed == own
 
 
-def test_signs_of_methods_are_known_without_the_registry():
+def test_names_and_signs_of_methods_are_known_without_the_registry():
+    assert set(METHOD_NAMES) == set(METHODS)
     assert {name for name, method in METHODS.items() if not method.signed} == NON_NEGATIVE
 
 

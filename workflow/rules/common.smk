@@ -5,7 +5,7 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
-from voxplain.attribution import NON_NEGATIVE
+from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.cohort.people import count_people, data_root, found_people, parse_people, target_is_restricted
@@ -43,7 +43,6 @@ PHANTOM = COHORT["source"] == "phantom"
 CLASSES = plainly(labels_of, COHORT)
 GROUPS = [*CLASSES, "joint"]
 METHODS = list(config["maps"]["methods"])
-METHOD_NAMES = ("gradcam", "hirescam", "guided_backprop", "perturbation")
 STATISTICS = config["population"]["statistics"]
 EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
@@ -175,16 +174,16 @@ def volumes_of_batch(wildcards):
     }
 
 
-def code_of(script, also=(), without=()):
+def code_of(script, without=()):
     """Fingerprint of a rule's script and the library under it; what only prints does not count."""
     path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
-    return code_hash(path, also, ("voxplain.base.jobs", "voxplain.base.progress", *without))
+    return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
 
 
 def code_of_method(wildcards):
-    """A method's own code and what all share: the registry imports every method, but the others do not matter here."""
-    own = f"voxplain.attribution.{wildcards.method}"
-    return code_of("explain", [own], [f"voxplain.attribution.{name}" for name in METHOD_NAMES])
+    """What all methods share, without the methods that the registry imports, and a method's own code in full."""
+    shared = code_of("explain", [f"voxplain.attribution.{name}" for name in METHOD_NAMES])
+    return shared + code_of(f"voxplain/attribution/{wildcards.method}")
 
 
 def maps_of_group(wildcards):

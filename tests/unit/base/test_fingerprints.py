@@ -66,13 +66,19 @@ def test_a_sibling_does_not_show(write):
     assert hash_of(write(), "one") == hash_of(write(two="changed = 1\n"), "one")
 
 
-def test_what_is_left_out_is_not_followed_unless_named(write):
+def test_what_is_left_out_is_not_followed_but_has_a_hash_of_its_own(write):
     without = ("voxplain.methods.two",)
     first, second = write(), write(two="changed = 1\n")
     assert hash_of(first, "registry") != hash_of(second, "registry")
     assert hash_of(first, "registry", without=without) == hash_of(second, "registry", without=without)
-    named = {"without": without, "also": without}
-    assert hash_of(first, "registry", **named) != hash_of(second, "registry", **named)
+    own = [code_hash(folder / "voxplain" / "methods" / "two.py", folder=folder) for folder in (first, second)]
+    assert own[0] != own[1]
+
+
+def test_what_one_method_takes_from_another_counts():
+    """HiResCAM finishes its maps as Grad-CAM does."""
+    script = Path(__file__).parents[3] / "workflow" / "scripts" / "voxplain" / "attribution" / "hirescam.py"
+    assert code_hash(script) != code_hash(script, without=["voxplain.attribution.gradcam"])
 
 
 def test_the_scripts_of_the_workflow_can_be_followed():

@@ -4,5 +4,6 @@ Start at `voxplain.attribution.registry` (`METHODS`, `explain`); a workflow job 
 `voxplain.attribution.explaining.explain_people`. This file imports nothing, so that `choosing` stays free of torch.
 """
 
-# Methods whose maps cannot be negative; said here too because the registry imports torch.
+# What the registry holds, and which of its maps cannot be negative; said here too because the registry imports torch.
+METHOD_NAMES = ("gradcam", "hirescam", "guided_backprop", "perturbation")
 NON_NEGATIVE = frozenset({"perturbation"})

@@ -20,16 +20,14 @@ def file_hash(*paths: Path) -> str:
     return fingerprint("\0".join(Path(path).read_text(encoding="utf-8") for path in paths))
 
 
-def code_hash(script: Path, also: Iterable[str] = (), without: Collection[str] = (), folder: Path = FOLDER) -> str:
-    """Return the fingerprint of a script and of all that it imports from the library.
+def code_hash(script: Path, without: Collection[str] = (), folder: Path = FOLDER) -> str:
+    """Return the fingerprint of a script, or of a module's file, and of all that it imports from the library.
 
     Imports are followed wherever they stand, inside functions too.
 
     Parameters
     ----------
     script : Path
-    also : iterable of str
-        Modules that the script reaches by name only.
     without : collection of str
         Modules that are not followed when others import them.
     folder : Path
@@ -38,7 +36,6 @@ def code_hash(script: Path, also: Iterable[str] = (), without: Collection[str] =
     text = Path(script).read_text(encoding="utf-8")
     texts = {"": text}
     todo = [name for name in _imported(ast.parse(text)) if _file(folder, name).is_file() and name not in without]
-    todo += also
     while todo:
         name = todo.pop()
         if name not in texts:
