@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.models.answers import Answers
 from voxplain.models.holdout import hold_out
-from voxplain.models.loading import Answers
 
 
 def classes(*counts):

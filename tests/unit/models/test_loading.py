@@ -4,7 +4,8 @@ import torch
 
 from voxplain.base.errors import InputError
 from voxplain.base.files import read_array, write_array
-from voxplain.models.loading import Answers, Volumes
+from voxplain.models.answers import Answers
+from voxplain.models.loading import Volumes
 
 
 def test_batches_of_a_memory_map(tmp_path):

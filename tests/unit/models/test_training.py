@@ -5,9 +5,9 @@ import torch
 
 from voxplain.base.errors import InputError
 from voxplain.models import training
+from voxplain.models.answers import Answers
 from voxplain.models.checkpoint import load_checkpoint, save_checkpoint
 from voxplain.models.holdout import hold_out
-from voxplain.models.loading import Answers
 from voxplain.models.prediction import predict
 from voxplain.models.settings import TrainingSettings
 from voxplain.models.training import batches, train

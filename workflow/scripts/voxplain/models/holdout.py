@@ -7,7 +7,7 @@ import pandas as pd
 
 from voxplain.base.errors import InputError
 from voxplain.base.seeds import seed_for
-from voxplain.models.loading import Answers
+from voxplain.models.answers import Answers
 
 LARGEST_BIN_COUNT = 5
 PEOPLE_PER_BIN = 4

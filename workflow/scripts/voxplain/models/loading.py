@@ -1,7 +1,6 @@
 """Volumes of some people on the device that computes, and their answers as numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -70,47 +69,3 @@ def check_rows(stack: np.ndarray, rows: np.ndarray) -> None:
     outside = [int(row) for row in rows if not 0 <= row < len(stack)]
     if outside:
         refuse(f"Rows that the stack of {len(stack)} images does not have", outside, "Make images/ and folds again.")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the network should say about each person.
-
-    Attributes
-    ----------
-    values : ndarray [n]
-        int64 class index, or float64 target in the target's own unit.
-    classification : bool
-    """
-
-    values: np.ndarray
-    classification: bool
-
-    @classmethod
-    def encode(cls, targets: Sequence[object], task: str, labels: Sequence[str]) -> "Answers":
-        """Turn targets of a table into numbers; the index of a class is its place in `labels`.
-
-        Raises
-        ------
-        InputError
-            Naming targets that are no label, or no finite number.
-        """
-        if task == "classification":
-            index = {str(label): i for i, label in enumerate(labels)}
-            texts = [str(target) for target in targets]
-            unknown = sorted({repr(text) for text in texts if text not in index})
-            if unknown:
-                refuse(f"Targets that are none of the labels {list(index)}", unknown, "List every class under labels.")
-            return cls(np.array([index[text] for text in texts], dtype=np.int64), True)
-        numbers = [_number(target) for target in targets]
-        bad = [repr(target) for target, number in zip(targets, numbers, strict=True) if not np.isfinite(number)]
-        if bad:
-            refuse("Regression needs finite numbers as targets", bad, "Drop these people from the table.")
-        return cls(np.array(numbers, dtype=np.float64), False)
-
-
-def _number(value: object) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")

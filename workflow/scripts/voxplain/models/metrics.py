@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolute_error, roc_auc_score
 
-from voxplain.models.loading import Answers
+from voxplain.models.answers import Answers
 
 
 def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from voxplain.base.errors import InputError
-from voxplain.models.loading import Answers
+from voxplain.models.answers import Answers
 
 
 class Objective:

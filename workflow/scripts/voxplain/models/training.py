@@ -16,8 +16,9 @@ from torch import nn
 from voxplain.base.errors import InputError
 from voxplain.base.progress import Progress
 from voxplain.base.seeds import seed_for, stream
+from voxplain.models.answers import Answers
 from voxplain.models.holdout import hold_out
-from voxplain.models.loading import Answers, Volumes
+from voxplain.models.loading import Volumes
 from voxplain.models.networks import build
 from voxplain.models.objective import Objective
 from voxplain.models.resuming import fingerprint, restore_state, save_state
