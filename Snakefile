@@ -21,8 +21,10 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/baselines.smk"
 include: "workflow/rules/maps.smk"
 include: "workflow/rules/population.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -46,6 +48,13 @@ rule models:
     input:
         expand(f"{RESULTS}/models/fold-{{fold}}/weights.safetensors", fold=FOLDS),
         f"{RESULTS}/tables/accuracy.tsv",
+
+
+rule baselines:
+    """What other models reach on the same folds."""
+    input:
+        [path for paths in predictions_of_models(None).values() for path in paths],
+        f"{RESULTS}/tables/accuracy_summary.tsv",
 
 
 rule maps:

@@ -121,11 +121,9 @@ def test_every_profile_has_the_common_keys():
 
 def test_conda_files_have_the_versions_of_the_requirements():
     other = {"python-isal": "isal", "jinja2": "Jinja2", "pytorch-cpu": "torch", "pytorch-gpu": "torch"}
-    pins = dict(
-        line.strip().split("==")
-        for line in (ROOT / "envs" / "requirements.txt").read_text().splitlines()
-        if "==" in line
-    )
+    other["py-xgboost-cpu"] = "xgboost"
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "envs" / "requirements.txt").read_text(), re.M))
+    assert pins.pop("xgboost-cpu") == pins["xgboost"]
     for path in (ROOT / "envs").glob("*.yaml"):
         listed = [entry.split("=") for entry in yaml.safe_load(path.read_text())["dependencies"]]
         versions = {other.get(name, name): version for name, version in listed if name != "python"}

@@ -104,7 +104,7 @@ rule tabulate_participants:
     params:
         # Without what cannot change the table: volumes that are kept, and the least share of found images, which was
         # checked when the workflow was planned.
-        cohort={key: without(value, "keep_volumes") for key, value in COHORT.items() if key != "min_found"},
+        cohort={key: without(value, "keep_volumes", "estimate") for key, value in COHORT.items() if key != "min_found"},
         on_bad_image=config["images"]["on_bad_image"],
         # The phantom's tables are results; other sources name theirs in the config.
         tables=lambda wildcards, input: dict(input.items()) if PHANTOM else {},

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
+from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
 from voxplain.cohort.people import count_people, data_root, found_people, parse_people, target_is_restricted
 from voxplain.cohort.targets import labels_of
 
@@ -30,6 +31,10 @@ def expand_home(settings):
     for key, value in settings.items():
         if isinstance(value, dict):
             expand_home(value)
+        elif isinstance(value, list):
+            settings[key] = [
+                str(Path(v).expanduser()) if isinstance(v, str) and v.startswith("~") else v for v in value
+            ]
         elif isinstance(value, str) and value.startswith("~"):
             settings[key] = str(Path(value).expanduser())
 
@@ -46,6 +51,14 @@ METHODS = list(config["maps"]["methods"])
 STATISTICS = config["population"]["statistics"]
 EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
+BASELINES = list(config["baselines"]["models"])
+MORPHOMETRY = [model for model in BASELINES if model != "svm"]
+MODELS = ["cnn", *BASELINES]
+PERMUTATIONS = list(range(1, config["statistics"]["permutations"] + 1))
+UNGROUPED = config["folds"]["compare_ungrouped"]
+FIRST_LAYER = config["features"]["first_layer"] and len(CLASSES) == 2 and not EXTERNAL
+# Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
+CONFOUNDS = not EXTERNAL
 
 
 def check_config():
@@ -62,6 +75,20 @@ def check_config():
         problems.append("population.threshold: top_percent is at most 100")
     if PHANTOM and "parcels" in config["atlases"]:
         problems.append("atlases.parcels: the phantom brings an atlas of that name; choose another one")
+    for_classes, for_numbers = {"logistic"}, {"ridge", "svr"}
+    for model in sorted(set(BASELINES) & (for_numbers if CLASSES else for_classes)):
+        problems.append(f"baselines.models.{model}: it does not do {COHORT['task']}")
+    if EXTERNAL and (BASELINES or PERMUTATIONS or UNGROUPED):
+        problems.append(
+            "interpret.weights: a network from outside has no folds; take out baselines.models, statistics.permutations "
+            "and folds.compare_ungrouped"
+        )
+    if MORPHOMETRY and COHORT["source"] == "table" and not config["baselines"]["features"]["tables"]:
+        problems.append(f"baselines.features.tables: {', '.join(MORPHOMETRY)} need a table of features")
+    if PHANTOM and COHORT["size"]["file"]:
+        problems.append("cohort.size.file: the phantom measures its own heads")
+    if UNGROUPED and not config["folds"]["grouped"]:
+        problems.append("folds.compare_ungrouped: there is nothing to compare while folds.grouped is false")
     least = len(CLASSES or "1") * (2 if "t" in STATISTICS else 1)
     signed_statistics = {"mean_signed", "t"} & set(STATISTICS)
     for name, settings in config["maps"]["methods"].items():
@@ -109,6 +136,9 @@ wildcard_constraints:
     group="|".join(re.escape(group) for group in GROUPS),
     statistic="|".join(STATISTICS),
     atlas="|".join(ATLASES) or "none",
+    model="|".join(MORPHOMETRY) or "none",
+    scheme="folds|folds_ungrouped",
+    run=r"ungrouped|permutation-\d+",
 
 
 @lru_cache(maxsize=None)
@@ -131,6 +161,19 @@ def listed_ids():
 def hide_target():
     """Whether the target must stay private."""
     return plainly(target_is_restricted, COHORT)
+
+
+if UNGROUPED and workflow.is_main_process and found()["group"].isna().all():
+    raise WorkflowError("folds.compare_ungrouped: no families are known, so that there is nothing to compare")
+plainly(check_size_settings, COHORT, config["images"])
+SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"])
+AGE_COLUMNS = ("Age", "Age_in_Yrs") if COHORT["source"] != "table" else (COHORT["table"]["age_column"],)
+TARGET_IS_AGE = COHORT["target"] in AGE_COLUMNS
+
+
+def RESIDUALISED(path):
+    """A file that is made only where head size is known."""
+    return [path] if SIZE_KNOWN else []
 
 
 def people_of_batch(wildcards):
@@ -157,7 +200,26 @@ def cohort_tables(wildcards):
         }
     section = COHORT[COHORT["source"]]
     keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
-    return {key: section[key] for key in keys if section.get(key)}
+    sizes = {"sizes": COHORT["size"]["file"]} if COHORT["size"]["file"] else {}
+    return {key: section[key] for key in keys if section.get(key)} | sizes
+
+
+def feature_tables(wildcards):
+    """Tables of morphometry: those of the config, or the ones with FS_ columns that come with the source."""
+    named = config["baselines"]["features"]["tables"]
+    if PHANTOM:
+        named = named or [f"{RESULTS}/phantom/freesurfer.csv"]
+    elif COHORT["source"] == "hcp":
+        named = named or [COHORT["hcp"]["freesurfer_csv"] or COHORT["hcp"]["unrestricted_csv"]]
+    return {"tables": named}
+
+
+def predictions_of_models(wildcards):
+    """Predictions of every model, fold by fold, on the same folds."""
+    others = {
+        model: expand(f"{RESULTS}/private/baselines/folds/{model}_fold-{{fold}}.tsv", fold=FOLDS) for model in BASELINES
+    }
+    return {"cnn": expand(f"{RESULTS}/private/predictions_fold-{{fold}}.tsv", fold=FOLDS), **others}
 
 
 def volumes_of_batch(wildcards):

@@ -1,5 +1,5 @@
 # Purpose: one network a fold (or the one that the user brought), and how well it predicts people it has not seen.
-# Inputs: images/stack.npy, private/folds.tsv; outputs: models/fold-{fold}/, private/predictions_*, tables/accuracy*.tsv.
+# Inputs: images/stack.npy, private/folds.tsv; outputs: models/fold-{fold}/, private/predictions_*.
 
 
 ruleorder: import_network > train_fold
@@ -70,26 +70,3 @@ rule import_network:
         code=code_of("import_network"),
     script:
         "../scripts/import_network.py"
-
-
-rule tabulate_accuracy:
-    """Accuracy, balanced accuracy and AUC (MAE and r for regression) per fold, their mean, SD and chance level."""
-    input:
-        predictions=expand("{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS),
-        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=FOLDS),
-        folds="{results}/private/folds.tsv",
-    output:
-        folds="{results}/tables/accuracy.tsv",
-        summary="{results}/tables/accuracy_summary.tsv",
-    log:
-        "{results}/logs/tabulate_accuracy.log",
-    benchmark:
-        "{results}/benchmarks/tabulate_accuracy.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        task=COHORT["task"],
-        labels=CLASSES,
-        code=code_of("tabulate_accuracy"),
-    script:
-        "../scripts/tabulate_accuracy.py"

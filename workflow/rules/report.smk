@@ -6,6 +6,35 @@ TABLES = [
     f"{RESULTS}/tables/accuracy.tsv",
     f"{RESULTS}/tables/accuracy_summary.tsv",
 ]
+if CLASSES:
+    TABLES.append(f"{RESULTS}/tables/roc.tsv")
+TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["calibration", "calibration_summary"])
+if PERMUTATIONS:
+    TABLES.append(f"{RESULTS}/tables/permutations.tsv")
+if CONFOUNDS:
+    TABLES.append(f"{RESULTS}/tables/confounds.tsv")
+if MORPHOMETRY:
+    TABLES += expand(
+        f"{RESULTS}/tables/{{table}}.tsv", table=["features_dropped", "morphometry_importance", "hyperparameters"]
+    )
+COMPARED = bool(MORPHOMETRY and METHODS and ATLASES)
+if COMPARED:
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["morphometry_vs_maps", "morphometry_correlation"])
+if FIRST_LAYER:
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["first_layer", "first_layer_counts"])
+if UNGROUPED:
+    TABLES.append(f"{RESULTS}/tables/grouping.tsv")
+CHARTS = {
+    "training": True,
+    "accuracy": True,
+    "roc": bool(CLASSES),
+    "calibration": True,
+    "confounds": CONFOUNDS,
+    "importance": bool(MORPHOMETRY),
+    "morphometry": COMPARED,
+    "first_layer": FIRST_LAYER,
+    "dice": bool(METHODS),
+}
 if METHODS:
     TABLES.append(f"{RESULTS}/tables/dice.tsv")
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
@@ -67,7 +96,7 @@ rule draw_training:
 
 
 rule draw_accuracy:
-    """The metrics of every fold beside chance."""
+    """The metrics of every model and fold beside chance."""
     input:
         accuracy="{results}/tables/accuracy.tsv",
         summary="{results}/tables/accuracy_summary.tsv",
@@ -83,6 +112,119 @@ rule draw_accuracy:
         code=code_of("draw_accuracy"),
     script:
         "../scripts/draw_accuracy.py"
+
+
+rule draw_roc:
+    """ROC curves of every model."""
+    input:
+        roc="{results}/tables/roc.tsv",
+        summary="{results}/tables/accuracy_summary.tsv",
+    output:
+        report("{results}/figures/roc.svg", caption="../report/roc.rst", category="Models"),
+    log:
+        "{results}/logs/draw_roc.log",
+    benchmark:
+        "{results}/benchmarks/draw_roc.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_roc"),
+    script:
+        "../scripts/draw_roc.py"
+
+
+rule draw_calibration:
+    """What the models promise beside what is observed."""
+    input:
+        calibration="{results}/tables/calibration.tsv",
+        summary="{results}/tables/calibration_summary.tsv",
+    output:
+        report("{results}/figures/calibration.svg", caption="../report/calibration.rst", category="Models"),
+    log:
+        "{results}/logs/draw_calibration.log",
+    benchmark:
+        "{results}/benchmarks/draw_calibration.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_calibration"),
+    script:
+        "../scripts/draw_calibration.py"
+
+
+rule draw_confounds:
+    """Every model beside head size alone, on matched pairs and without what follows head size."""
+    input:
+        confounds="{results}/tables/confounds.tsv",
+        summary="{results}/tables/accuracy_summary.tsv",
+    output:
+        report("{results}/figures/confounds.svg", caption="../report/confounds.rst", category="Confounds"),
+    log:
+        "{results}/logs/draw_confounds.log",
+    benchmark:
+        "{results}/benchmarks/draw_confounds.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_confounds"),
+    script:
+        "../scripts/draw_confounds.py"
+
+
+rule draw_importance:
+    """The features that the models on morphometry rest on."""
+    input:
+        importance="{results}/tables/morphometry_importance.tsv",
+    output:
+        report("{results}/figures/importance.svg", caption="../report/importance.rst", category="Morphometry"),
+    log:
+        "{results}/logs/draw_importance.log",
+    benchmark:
+        "{results}/benchmarks/draw_importance.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        labels=CLASSES,
+        code=code_of("draw_importance"),
+    script:
+        "../scripts/draw_importance.py"
+
+
+rule draw_morphometry:
+    """Importance of regions in morphometry against their share of the maps."""
+    input:
+        regions="{results}/tables/morphometry_vs_maps.tsv",
+        correlation="{results}/tables/morphometry_correlation.tsv",
+    output:
+        report("{results}/figures/morphometry.svg", caption="../report/morphometry.rst", category="Morphometry"),
+    log:
+        "{results}/logs/draw_morphometry.log",
+    benchmark:
+        "{results}/benchmarks/draw_morphometry.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_morphometry"),
+    script:
+        "../scripts/draw_morphometry.py"
+
+
+rule draw_first_layer:
+    """How far the classes lie apart in the features of an early layer."""
+    input:
+        differences="{results}/tables/first_layer.tsv",
+    output:
+        report("{results}/figures/first_layer.svg", caption="../report/first_layer.rst", category="Models"),
+    log:
+        "{results}/logs/draw_first_layer.log",
+    benchmark:
+        "{results}/benchmarks/draw_first_layer.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_first_layer"),
+    script:
+        "../scripts/draw_first_layer.py"
 
 
 rule draw_dice:
@@ -132,8 +274,8 @@ rule write_page:
         index=f"{RESULTS}/images/index.tsv",
         excluded=f"{RESULTS}/images/excluded.tsv",
         maps=[folder for method in METHODS for folder in map_folders(method)],
-        pictures=[f"{RESULTS}/figures/{name}" for name in ("montage.png", "training.svg", "accuracy.svg")]
-        + ([f"{RESULTS}/figures/dice.svg"] if METHODS else [])
+        pictures=[f"{RESULTS}/figures/montage.png"]
+        + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/maps/{{method}}_{{group}}.png", method=METHODS, group=GROUPS)
         + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES),
     output:

@@ -1,12 +1,11 @@
 """Rule train_fold: train on all folds but one; write the network, its history and the predictions for that one."""
 
-import pandas as pd
-
 from voxplain.base.device import on_device
 from voxplain.base.files import clear_folders, read_array, read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.base.seeds import seed_for
 from voxplain.models.checkpoint import save_checkpoint
+from voxplain.models.holdout import families_of
 from voxplain.models.prediction import predict
 from voxplain.models.settings import TrainingSettings
 from voxplain.models.training import train
@@ -32,10 +31,7 @@ def run(
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
     tested = people["fold"] == fold
     training = people[~tested]
-    groups = None
-    if grouped:  # people without a known family are their own, as in the folds
-        families = read_table(participants).set_index("participant_id")["group"].reindex(training["participant_id"])
-        groups = list(families.fillna(pd.Series("person " + families.index, index=families.index)))
+    groups = list(families_of(read_table(participants), training["participant_id"])) if grouped else None
     state = f"{partial}_{code}"  # other code does not go on with an epoch of this one
     with on_device(*device) as chosen:
         trained = train(volumes, training.index, training["target"], settings, chosen, seed, state, groups)

@@ -14,14 +14,16 @@ from voxplain.reporting.privacy import public_settings
 PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx")
 
 
-def run(config, results, tables, index, excluded, folders, methods, groups, atlases, page, provenance):
+def run(config, results, tables, pictures, index, excluded, folders, methods, groups, atlases, page, provenance):
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(("regions_", "top_regions_"))}
     named |= {"index": index, "excluded": excluded}
     named["top_regions"] = {atlas: f"{results}/tables/top_regions_{atlas}.tsv" for atlas in atlases}
-    figures = {name: f"{results}/figures/{name}.svg" for name in ("training", "accuracy")}
-    figures["montage"] = f"{results}/figures/montage.png"
-    if methods:
-        figures["dice"] = f"{results}/figures/dice.svg"
+    # Pictures of single methods and atlases lie deeper or bear their names; every other goes by its own.
+    figures = {
+        Path(path).stem: path
+        for path in pictures
+        if Path(path).parent.name == "figures" and not Path(path).stem.startswith("regions_")
+    }
     figures["maps"] = {
         method: {group: f"{results}/figures/maps/{method}_{group}.png" for group in groups} for method in methods
     }
@@ -40,6 +42,7 @@ if __name__ == "__main__":
             snakemake.params.config,
             f"results/{snakemake.params.config['name']}",
             snakemake.input.tables,
+            snakemake.input.pictures,
             snakemake.input.index,
             snakemake.input.excluded,
             snakemake.input.maps,

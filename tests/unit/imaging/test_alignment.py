@@ -10,7 +10,7 @@ from voxplain.base.errors import InputError
 from voxplain.imaging import alignment
 from voxplain.imaging.alignment import align_to_mni, check_kind
 from voxplain.imaging.downsampling import downsample
-from voxplain.imaging.grid import COMMON, mni_brain
+from voxplain.imaging.grid import COMMON, MNI_BRAIN_ML, mni_brain
 from voxplain.imaging.reading import Volume
 from voxplain.imaging.resizing import to_common_grid
 
@@ -61,7 +61,7 @@ def test_a_moved_brain_comes_back(asymmetric, places, quick, kind, degrees, size
     expected, _ = to_common_grid(asymmetric)
     there = moved(asymmetric, degrees, (6, -9, 14), size)
     away, away_brain = to_common_grid(there)
-    data, brain = align_to_mni(there, None, kind, seed=3)
+    data, brain, scale = align_to_mni(there, None, kind, seed=3)
     assert (data.shape, data.dtype, brain.dtype) == (COMMON.shape, np.float32, bool)
     assert overlap(away_brain) < 0.85
     assert overlap(brain) > 0.95
@@ -74,14 +74,23 @@ def test_a_moved_brain_comes_back(asymmetric, places, quick, kind, degrees, size
     where = places(COMMON.shape, COMMON.affine)
     right, left = (data[np.linalg.norm(where - [x, *SPOT[1:]], axis=-1) < 8].mean() for x in (SPOT[0], -SPOT[0]))
     assert right > 1.3 * left
+    assert scale == pytest.approx(np.nan if kind == "rigid" else size**3, rel=0.03, nan_ok=True)
+
+
+@pytest.mark.parametrize("size", [0.88, 1.06])
+def test_scale_is_how_much_larger_the_brain_is_than_the_template(asymmetric, size):
+    """At the resolution of real registrations; what is changed is the volume, whatever the turn and the shift."""
+    _, _, scale = align_to_mni(moved(asymmetric, -6, (6, -9, 14), size), None, "affine", seed=3)
+    assert scale == pytest.approx(size**3, rel=0.02)
 
 
 def test_equal_input_gives_equal_output(asymmetric, quick):
     there = moved(asymmetric, 8, (6, -9, 14))
-    first, first_brain = align_to_mni(there, None, "affine", seed=3)
-    second, second_brain = align_to_mni(there, None, "affine", seed=3)
+    first, first_brain, first_scale = align_to_mni(there, None, "affine", seed=3)
+    second, second_brain, second_scale = align_to_mni(there, None, "affine", seed=3)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first_brain, second_brain)
+    assert first_scale == second_scale
 
 
 def test_a_mask_does_what_stripping_does(asymmetric, quick):
@@ -89,8 +98,8 @@ def test_a_mask_does_what_stripping_does(asymmetric, quick):
     mask = Volume((there.data > 0.2).astype(np.float32), there.affine)
     head = Volume(there.data + np.float32(0.1), there.affine)
     stripped = Volume(np.where(mask.data > 0.5, head.data, np.float32(0)), there.affine)
-    expected, expected_brain = align_to_mni(stripped, None, "rigid", seed=3)
-    data, brain = align_to_mni(head, mask, "rigid", seed=3)
+    expected, expected_brain, _ = align_to_mni(stripped, None, "rigid", seed=3)
+    data, brain, _ = align_to_mni(head, mask, "rigid", seed=3)
     np.testing.assert_array_equal(data, expected)
     np.testing.assert_array_equal(brain, expected_brain)
 
@@ -129,5 +138,6 @@ def test_real_brains():
         assert row["problem"] == ""
         assert row["orientation"] == "PSR"
         assert row["dice"] > 0.93
+        assert 0.85 < row["scale"] * MNI_BRAIN_ML / row["brain_volume_ml"] < 1
         assert np.isfinite(data).all()
         assert data[brain].std() == pytest.approx(1, rel=1e-3)

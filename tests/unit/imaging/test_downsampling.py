@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.imaging import downsampling
 from voxplain.imaging.downsampling import downsample, downsample_batch
 from voxplain.imaging.grid import COMMON
 from voxplain.imaging.quality import COLUMNS
@@ -70,6 +71,12 @@ def test_a_mask_of_another_grid_is_a_problem(save, brain):
     assert "mask.nii.gz: the brain mask lies on another grid" in problem
     empty = save("empty.nii.gz", np.zeros(brain.shape, np.uint8))
     assert "empty.nii.gz: is empty" in downsample(image, empty, "a")[2]["problem"]
+
+
+def test_the_scale_of_the_registration_is_kept(people, brain, monkeypatch):
+    monkeypatch.setattr(downsampling, "align_to_mni", lambda *arguments: (brain, brain != 0, 0.8123))
+    assert downsample(people[0][0], None, "a", align="affine")[2]["scale"] == 0.8123
+    assert np.isnan(downsample(people[0][0], None, "a")[2]["scale"])
 
 
 @pytest.mark.parametrize("setting", [{"align": "elastic"}, {"space": "native"}, {"intensity": "minmax"}])

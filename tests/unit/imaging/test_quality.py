@@ -24,6 +24,12 @@ def test_the_mni_brain_itself(brain):
     assert (row["min"], row["max"]) == (0, pytest.approx(brain.max()))
     assert row["brain_volume_ml"] == pytest.approx(np.count_nonzero(brain) * VOXEL_ML, abs=0.1)
     assert (row["dice"], row["distance_mm"], row["problem"]) == (1, 0, "")
+    assert np.isnan(row["scale"])
+
+
+def test_the_scale_of_the_registration_stands_beside_the_volume(brain):
+    assert COLUMNS.index("scale") == COLUMNS.index("brain_volume_ml") + 1
+    assert measured(brain, align="affine", scale=0.81236)["scale"] == 0.8124
 
 
 def test_orientation_is_that_of_the_file(brain):

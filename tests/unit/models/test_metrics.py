@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.errors import InputError
-from voxplain.models.metrics import fold_metrics, summarise_folds
+from voxplain.models.metrics import fold_metrics
 
 LABELS = ["F", "M"]
 
@@ -59,21 +59,3 @@ def test_targets_that_are_no_label():
     frame = pd.DataFrame({"target": ["F", "X"], "prediction": ["F", "M"], "score": [-1.0, 1.0]})
     with pytest.raises(InputError, match="'X'"):
         fold_metrics(frame, "classification", LABELS)
-
-
-def test_summary_over_folds_with_chance_from_the_targets():
-    folds = pd.DataFrame({"accuracy": [0.8, 0.6], "balanced_accuracy": [0.7, 0.7], "auc": [0.9, math.nan]})
-    targets = pd.Series(["F", "F", "F", "M"])
-    summary = summarise_folds(folds, targets, "classification").set_index("metric")
-    assert summary.loc["accuracy", "mean"] == pytest.approx(0.7)
-    assert summary.loc["accuracy", "sd"] == pytest.approx(np.sqrt(0.02))
-    assert list(summary["chance"]) == [0.75, 0.5, 0.5]
-    assert summary.loc["auc", "mean"] == pytest.approx(0.9)
-
-
-def test_summary_of_a_regression_compares_with_the_median():
-    folds = pd.DataFrame({"mae": [1.0, 3.0], "r": [0.5, 0.5]})
-    summary = summarise_folds(folds, pd.Series([1.0, 2.0, 6.0]), "regression").set_index("metric")
-    assert summary.loc["mae", "chance"] == pytest.approx(5 / 3)
-    assert summary.loc["mae", "mean"] == pytest.approx(2)
-    assert summary.loc["r", "chance"] == 0

@@ -3,25 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from voxplain.base.errors import InputError
 from voxplain.reporting import curves, overlap, regions
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """Collect the figures that are saved, to look into them."""
-    saved = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (saved.append(self), save(self, *a, **k))[1])
-    return saved
-
-
-def texts(figure):
-    figure.draw_without_rendering()
-    found = [text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text"))]
-    return [text for text in found if text]
 
 
 def history(best, validation=True):
@@ -40,33 +24,11 @@ def test_training_draws_every_fold_their_mean_and_the_best_epoch(tmp_path, figur
     assert len(loss.lines) == 2 * 2 + 2 + 2  # two folds twice, their dots, two means
 
 
-def test_training_without_validation_or_without_training(tmp_path, figures):
+def test_training_without_validation_or_without_training(tmp_path, figures, texts_of):
     curves.draw_training({0: history(4, validation=False)}, tmp_path / "a.svg")
-    assert not any("validation" in text for text in texts(figures[0]))
+    assert not any("validation" in text for text in texts_of(figures[0]))
     curves.draw_training({}, tmp_path / "b.svg")
-    assert "No training: the network's weights were given." in texts(figures[1])
-
-
-def test_accuracy_shows_folds_mean_and_chance(tmp_path, figures, accuracy_tables):
-    folds, summary = accuracy_tables(mean=0.8, chance=0.55)
-    curves.draw_accuracy(folds, summary, tmp_path / "a.png")
-    lines = [np.asarray(line.get_xdata(), float).tolist() for line in figures[0].axes[0].lines]
-    assert folds["accuracy"].tolist() in lines
-    assert [0.8] in lines
-    assert [0.55, 0.55] in lines
-
-
-def test_regression_has_a_scale_for_each_metric(tmp_path, figures):
-    folds = pd.DataFrame({"fold": [0, 1], "mae": [4.0, 5.0], "r": [0.5, np.nan]})
-    summary = pd.DataFrame({"metric": ["mae", "r"], "mean": [4.5, 0.5], "sd": [0.7, np.nan], "chance": [9, np.nan]})
-    curves.draw_accuracy(folds, summary, tmp_path / "a.svg")
-    assert len(figures[0].axes) == 2
-    assert "Mean absolute error" in texts(figures[0])
-
-
-def test_accuracy_without_a_metric_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds none of accuracy"):
-        curves.draw_accuracy(pd.DataFrame({"fold": [0]}), pd.DataFrame({"metric": []}), tmp_path / "a.svg")
+    assert "No training: the network's weights were given." in texts_of(figures[1])
 
 
 def dice_table():
@@ -81,18 +43,18 @@ def dice_table():
     )
 
 
-def test_dice_is_symmetric_and_joint_comes_first(tmp_path, figures):
+def test_dice_is_symmetric_and_joint_comes_first(tmp_path, figures, texts_of):
     matrix = overlap.as_matrix(dice_table()[:1], ["a", "b"], "dice")
     np.testing.assert_array_equal(matrix, [[np.nan, 0.25], [0.25, np.nan]])
     overlap.draw_dice(dice_table(), tmp_path / "d.svg")
     assert [axes.get_title(loc="left") for axes in figures[0].axes[:2]] == ["All people", "Class F"]
-    assert texts(figures[0]).count("0.75") == 2
-    assert "chance 0.06" in texts(figures[0])
+    assert texts_of(figures[0]).count("0.75") == 2
+    assert "chance 0.06" in texts_of(figures[0])
 
 
-def test_dice_of_one_method_says_so(tmp_path, figures):
+def test_dice_of_one_method_says_so(tmp_path, figures, texts_of):
     overlap.draw_dice(dice_table()[:0], tmp_path / "d.png")
-    assert "One method: there is no pair of masks to compare." in texts(figures[0])
+    assert "One method: there is no pair of masks to compare." in texts_of(figures[0])
 
 
 def test_regions_are_the_top_ones_in_order_with_planted_ones_marked(tmp_path, figures, region_table):
@@ -107,7 +69,7 @@ def test_regions_of_an_unknown_group_are_refused(tmp_path, region_table):
         regions.draw_regions(region_table, None, tmp_path / "r.svg", group="X")
 
 
-def test_a_map_of_zeros_has_no_top_regions(tmp_path, figures, region_table):
+def test_a_map_of_zeros_has_no_top_regions(tmp_path, figures, region_table, texts_of):
     zero = region_table["method"] == "gradcam"
     regions.draw_regions(
         region_table.assign(share=region_table["share"].mask(zero)).assign(
@@ -116,16 +78,16 @@ def test_a_map_of_zeros_has_no_top_regions(tmp_path, figures, region_table):
         None,
         tmp_path / "r.svg",
     )
-    assert "The map is 0 in every region." in texts(figures[0])
+    assert "The map is 0 in every region." in texts_of(figures[0])
     assert len(figures[0].axes[0].patches) == 10
 
 
-def test_figures_are_deterministic_and_take_dollars_and_markup_as_text(tmp_path, figures, region_table):
+def test_figures_are_deterministic_and_take_dollars_and_markup_as_text(tmp_path, figures, region_table, texts_of):
     table = region_table.replace({"region": {"Region 12": "R$_1$ <i>&"}})
     for name in ("a.svg", "b.svg"):
         regions.draw_regions(table, None, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert "R$_1$ <i>&" in texts(figures[0])
+    assert "R$_1$ <i>&" in texts_of(figures[0])
     assert all(not text.get_parse_math() for text in figures[0].axes[0].get_yticklabels())
 
 

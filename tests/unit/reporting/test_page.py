@@ -254,13 +254,12 @@ def test_regression_and_a_single_method(contents, tmp_path):
     contents["tables"] |= {"planted_regions": None, "localization": None}
     rewrite(contents["tables"]["dice"], lambda table: table[:0])
     write_table(
-        pd.DataFrame({"fold": [0], "n_train": [20], "n_test": [10], "mae": [4.0], "r": [np.nan]}),
+        pd.DataFrame({"model": ["cnn"], "fold": 0, "n_train": 20, "n_test": 10, "mae": 4.0, "r": np.nan}),
         contents["tables"]["accuracy"],
     )
-    write_table(
-        pd.DataFrame({"metric": ["mae", "r"], "mean": [4.0, np.nan], "sd": np.nan, "chance": [9.0, np.nan]}),
-        contents["tables"]["accuracy_summary"],
-    )
+    summary = pd.DataFrame({"model": "cnn", "metric": ["mae", "r"], "mean": [4.0, np.nan], "chance": [9.0, np.nan]})
+    unknown = dict.fromkeys(("sd", "ci_low", "ci_high", "p_permutation"), np.nan)
+    write_table(summary.assign(**unknown), contents["tables"]["accuracy_summary"])
     _, reader = page(contents, tmp_path)
     assert "predict age of 10 people with a mean absolute error 4.00 (chance 9.00)" in reader.text
     assert "Always answering the average would give 9.00" in reader.text

@@ -66,7 +66,7 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike) -> None:
 
 
 # Columns whose values look like numbers now and then, but are names: ids with leading zeros, classes called 0 and 1.
-TEXT = ("participant_id", "target", "prediction", "explained", "group", "image", "mask", "name", "region")
+TEXT = ("participant_id", "target", "prediction", "explained", "group", "image", "mask", "name", "region", "label")
 
 
 def read_table(path: str | os.PathLike, **options) -> pd.DataFrame:

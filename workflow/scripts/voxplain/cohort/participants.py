@@ -17,6 +17,7 @@ from voxplain.base.names import check_ids
 from voxplain.cohort.people import choose, locate, read_roster
 from voxplain.cohort.phantom_people import add_measures
 from voxplain.cohort.roster import COLUMNS
+from voxplain.cohort.size_table import names_size_table
 from voxplain.cohort.targets import labels_of
 
 HASH = re.compile(r"[0-9a-f]{16}")
@@ -72,8 +73,11 @@ def tabulate(
     found, missing = locate(roster, cohort)
     people = choose(found, cohort, seed)
     if given and cohort["source"] == "phantom":
-        people, size_source = add_measures(people, cohort["target"], given)
-        roster = replace(roster, size_source=size_source)
+        measured, size_source = add_measures(people, cohort["target"], given)
+        if names_size_table(cohort):  # it comes before what the phantom measured
+            people = measured.assign(size=people["size"])
+        else:
+            people, roster = measured, replace(roster, size_source=size_source)
     participants = people[list(COLUMNS)].assign(group=hash_groups(people["group"], salt)).fillna(np.nan)
     check_participants(participants, cohort)
     counts = participants["target"].value_counts()

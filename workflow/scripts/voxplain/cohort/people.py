@@ -15,6 +15,7 @@ from voxplain.cohort.limits import limit_people
 from voxplain.cohort.phantom_people import read_phantom
 from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster
+from voxplain.cohort.size_table import with_size_table
 from voxplain.cohort.table import read_people_table, table_root
 from voxplain.cohort.targets import check_targets, check_variety
 
@@ -35,7 +36,8 @@ def read_roster(cohort: dict, seed: int) -> Roster:
     Raises
     ------
     InputError
-        See `voxplain.cohort.sheets`, `voxplain.cohort.roster` and `voxplain.cohort.targets`.
+        See `voxplain.cohort.sheets`, `voxplain.cohort.roster`, `voxplain.cohort.size_table` and
+        `voxplain.cohort.targets`.
     """
     source, target = cohort["source"], cohort["target"]
     if source == "hcp":
@@ -51,7 +53,7 @@ def read_roster(cohort: dict, seed: int) -> Roster:
         people=roster.people.sort_values("participant_id", ignore_index=True),
         restricted=roster.restricted or bool(cohort.get("restricted_target")),
     )
-    return check_targets(roster, cohort)
+    return check_targets(with_size_table(roster, cohort), cohort)
 
 
 def parse_people(cohort: dict, seed: int) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Whether the maps are true: planted ground truth against what the maps show."""
+"""Whether the maps are true, whether one model is better than another, and how much of either is a confound."""

@@ -1,5 +1,6 @@
 """Registration to the MNI152 template with ANTs, applied in one interpolation straight to the common grid."""
 
+import math
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,7 @@ def check_kind(kind: str) -> None:
 
 def align_to_mni(
     volume: Volume, mask: Volume | None, kind: str, seed: int = 0, grid: Grid = COMMON
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Register a brain to the MNI152 template and sample it on the common grid.
 
     ANTs runs on one thread with a fixed seed, since its metric's sums depend on both: equal input gives equal output,
@@ -55,6 +56,9 @@ def align_to_mni(
     -------
     data : ndarray of the grid's shape, float32
     brain : ndarray of the grid's shape, bool
+    scale : float
+        How many times larger the brain is than the template, by the linear part of the registration; NaN for
+        ``rigid``, which has no size.
 
     Raises
     ------
@@ -81,11 +85,25 @@ def align_to_mni(
                 aff_iterations=LINEAR_ITERATIONS,
             )
             moved = [ants.apply_transforms(_ants_image(target), image, found["fwdtransforms"]) for image in smooth]
+            scale = math.nan if kind == "rigid" else _volume_ratio(found["fwdtransforms"])
         except (RuntimeError, ValueError) as error:
             raise InputError(f"ANTs could not align the volume ({kind}): {error}") from error
     # Back from the right-handed copy of the grid to its own axes.
     data, brain = (_to_axes_of(Volume(image.numpy(), target.affine), grid.affine) for image in moved)
-    return np.ascontiguousarray(data, dtype=np.float32), np.ascontiguousarray(brain > 0.5)
+    return np.ascontiguousarray(data, dtype=np.float32), np.ascontiguousarray(brain > 0.5), scale
+
+
+def _volume_ratio(transforms: list[str]) -> float:
+    """Return the determinant of the linear part of a registration, from the files that ANTs wrote.
+
+    ANTs' forward transforms lead from a place of the template to where it lies in the moving volume: a brain that is
+    twice as large as the template has 2.
+    """
+    import ants
+
+    linear = next(path for path in transforms if path.endswith(".mat"))
+    matrix = np.reshape(ants.read_transform(linear).parameters[:9], (3, 3))  # the other three are a shift
+    return float(abs(np.linalg.det(matrix)))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """From files to arrays on the common grid, one volume at a time."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,9 +79,9 @@ def downsample(
         volume = read_volume(image)
         brain_mask = None if mask is None else _read_mask(mask, volume)
         if align == "none":
-            data, brain = to_common_grid(volume, brain_mask)
+            (data, brain), scale = to_common_grid(volume, brain_mask), math.nan
         else:
-            data, brain = align_to_mni(volume, brain_mask, align, seed_for(seed, "align", participant_id))
+            data, brain, scale = align_to_mni(volume, brain_mask, align, seed_for(seed, "align", participant_id))
         row = measure(
             volume,
             data,
@@ -88,6 +89,7 @@ def downsample(
             space,
             mask=brain_mask,
             align=align,
+            scale=scale,
             min_overlap=min_overlap,
             max_distance_mm=max_distance_mm,
         )

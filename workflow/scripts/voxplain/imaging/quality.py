@@ -1,5 +1,7 @@
 """Is this a brain, and does it lie where it should? One row of measurements a volume."""
 
+import math
+
 import numpy as np
 
 from voxplain.base.errors import InputError
@@ -15,6 +17,7 @@ COLUMNS = (
     "min",
     "max",
     "brain_volume_ml",
+    "scale",
     "dice",
     "distance_mm",
     "problem",
@@ -34,6 +37,7 @@ def measure(
     *,
     mask: Volume | None = None,
     align: str = "none",
+    scale: float = math.nan,
     min_overlap: float | None = None,
     max_distance_mm: float | None = None,
 ) -> dict[str, object]:
@@ -51,6 +55,8 @@ def measure(
         Brain on the grid of `volume`; otherwise its non-zero voxels.
     align : str
         How the brain was aligned, for the advice.
+    scale : float
+        Of `voxplain.imaging.alignment.align_to_mni`; NaN for brains that were not aligned.
     min_overlap : float, optional
         Least Dice with the MNI brain; by `space` when not given (0.9, 0.7).
     max_distance_mm : float, optional
@@ -60,8 +66,9 @@ def measure(
     -------
     dict
         `COLUMNS` without ``participant_id``: shape, voxel edges and orientation (``LAS``: the voxel axes run to the
-        left, to the front, up) as text, intensity range, brain volume in ml as scanned, Dice and distance of the
-        centres in mm on the common grid, and what is wrong (``""`` when nothing is).
+        left, to the front, up) as text, intensity range, brain volume in ml as scanned, how many times larger the brain
+        is than the template, Dice and distance of the centres in mm on the common grid, and what is wrong (``""`` when
+        nothing is).
     """
     from nibabel.orientations import aff2axcodes
 
@@ -74,6 +81,7 @@ def measure(
         "min": float(volume.data.min()),
         "max": float(volume.data.max()),
         "brain_volume_ml": round(float(np.count_nonzero(inside_brain(volume, mask)) * voxel_ml), 1),
+        "scale": round(float(scale), 4),
         "dice": float("nan"),
         "distance_mm": float("nan"),
     }

@@ -62,6 +62,25 @@ def hold_out(
     return np.sort(train), np.sort(validation)
 
 
+def families_of(participants: pd.DataFrame, ids: pd.Series) -> pd.Series:
+    """Return the family of each person; people without a known one are their own, as in the folds.
+
+    Parameters
+    ----------
+    participants : DataFrame
+        ``participant_id`` and ``group``.
+    ids : Series
+
+    Returns
+    -------
+    Series
+        With the index of `ids`.
+    """
+    known = participants.set_index("participant_id")["group"].reindex(ids)
+    alone = pd.Series("person " + known.index, index=known.index)
+    return pd.Series(known.fillna(alone).to_numpy(), index=ids.index)
+
+
 def _quantiles(values: np.ndarray) -> np.ndarray:
     """Return the quantile bin of each value, by rank, so that no bin is empty whatever the ties."""
     bins = int(np.clip(len(values) // PEOPLE_PER_BIN, 1, LARGEST_BIN_COUNT))

@@ -9,6 +9,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolu
 
 from voxplain.models.answers import Answers
 
+METRICS = {"classification": ("accuracy", "balanced_accuracy", "auc"), "regression": ("mae", "r")}
+LOWER_IS_BETTER = frozenset({"mae"})
+
 
 def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:
     """Measure predictions; NaN where a measure is undefined.
@@ -33,7 +36,7 @@ def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = (
         return _regression(predictions)
     labels = [str(label) for label in labels]
     if predictions.empty:
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "auc"), math.nan)
+        return dict.fromkeys(METRICS[task], math.nan)
     truth = Answers.encode(predictions["target"], task, labels).values
     guess = Answers.encode(predictions["prediction"], task, labels).values
     result = {"accuracy": float(accuracy_score(truth, guess)), "balanced_accuracy": math.nan, "auc": math.nan}
@@ -55,34 +58,3 @@ def _regression(predictions: pd.DataFrame) -> dict[str, float]:
     varies = len(truth) > 1 and np.ptp(truth) > 0 and np.ptp(guess) > 0
     r = float(np.corrcoef(truth, guess)[0, 1]) if varies else math.nan
     return {"mae": float(mean_absolute_error(truth, guess)), "r": r}
-
-
-def summarise_folds(metrics: pd.DataFrame, targets: pd.Series, task: str) -> pd.DataFrame:
-    """Summarise the metrics over folds beside what needs no image.
-
-    Parameters
-    ----------
-    metrics : DataFrame
-        One row a fold with the columns of `fold_metrics`.
-    targets : Series
-        Of everybody.
-    task : {'classification', 'regression'}
-
-    Returns
-    -------
-    DataFrame
-        ``metric, mean, sd, chance``; the standard deviation over folds has ddof 1 and is NaN for one fold. Chance is
-        the share of the largest class for the accuracy, 1 / classes for the balanced accuracy, 0.5 for the AUC, the
-        mean absolute deviation from the median for the MAE and 0 for r.
-    """
-    if task == "regression":
-        values = targets.astype(float)
-        chance = {"mae": float((values - values.median()).abs().mean()), "r": 0.0}
-    else:
-        shares = targets.astype(str).value_counts(normalize=True)
-        chance = {"accuracy": float(shares.max()), "balanced_accuracy": 1 / len(shares), "auc": 0.5}
-    rows = [
-        {"metric": name, "mean": metrics[name].mean(), "sd": metrics[name].std(ddof=1), "chance": chance[name]}
-        for name in chance
-    ]
-    return pd.DataFrame(rows)

@@ -28,21 +28,19 @@ def draw_dice(dice: pd.DataFrame, out: str | os.PathLike) -> None:
     methods = style.in_order([*dice["method_a"], *dice["method_b"]])
     side = 1.0 + 0.72 * len(methods)
     across = max(1, min(len(groups), int(WIDEST / side)))
-    down = -(-max(len(groups), 1) // across)
+    down = style.rows_of(len(groups), across)
     size = (5, 1.2) if len(methods) < 2 else (side * across + 2.4, side * down + 0.9)
     with style.drawn(out, *size, layout="compressed") as figure:
         if len(methods) < 2:
             style.say(figure, "One method: there is no pair of masks to compare.")
             return
-        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes in panels[len(groups) :]:
-            axes.set_visible(False)
-        for axes, group in zip(panels, groups, strict=False):
+        panels = style.panels(figure, len(groups), across, sharex=True, sharey=True)
+        for axes, group in zip(panels, groups, strict=True):
             _draw_heat(axes, dice[dice["group"] == group], methods)
             title = style.group_title(group)
             axes.set_title(title[0].upper() + title[1:])
         scale = ScalarMappable(Normalize(0, 1), style.HEAT)
-        bar = figure.colorbar(scale, ax=list(panels), shrink=0.75 / down, ticks=[0, 0.5, 1], label="Dice")
+        bar = figure.colorbar(scale, ax=panels, shrink=0.75 / down, ticks=[0, 0.5, 1], label="Dice")
         bar.outline.set_visible(False)
 
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
-from voxplain.reporting import style, tables, verdicts, wording
+from voxplain.reporting import model_tables, style, tables, verdicts, wording
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
 
@@ -18,9 +18,17 @@ TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 KEYS = {"config", "tables", "figures", "maps", "versions"}
 TABLES = {
     "needed": {"cohort", "accuracy", "accuracy_summary"},
-    "optional": {"dice", "top_regions", "planted_regions", "localization", "index", "excluded"},
+    "optional": {
+        *("dice", "top_regions", "planted_regions", "localization", "index", "excluded"),
+        *("roc", "calibration", "calibration_summary", "hyperparameters", "permutations", "grouping", "confounds"),
+        *("features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"),
+        *("first_layer", "first_layer_counts"),
+    },
 }
-FIGURES = {"training", "accuracy", "dice", "montage", "maps", "regions"}
+FIGURES = {
+    *("training", "accuracy", "dice", "montage", "maps", "regions"),
+    *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer"),
+}
 
 
 def write_page(out: str | os.PathLike, contents: Mapping) -> None:
@@ -35,10 +43,11 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         ``tables``
             Paths of result tables: ``cohort``, ``accuracy``, ``accuracy_summary``; optional ``dice``,
             ``planted_regions``, ``localization``, ``index`` (``images/index.tsv``), ``excluded``
-            (``images/excluded.tsv``), and ``top_regions`` as {atlas: path}.
+            (``images/excluded.tsv``), ``top_regions`` as {atlas: path}, and the tables of models, confounds,
+            morphometry and the first layer under their file names (see `TABLES`).
         ``figures``
-            Paths of pictures, all optional: ``training``, ``accuracy``, ``dice``, ``montage``, ``maps`` as
-            {method: {group: path}} and ``regions`` as {atlas: path}.
+            Paths of pictures, all optional (see `FIGURES`): ``maps`` as {method: {group: path}}, ``regions`` as
+            {atlas: path}, the others as paths.
         ``maps``
             {method: paths of ``maps.tsv``, or of the folders that hold one}, in the order to be shown.
         ``versions``
@@ -61,7 +70,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     refuse_private_fields(named, hide_target=bool(config["cohort"].get("restricted_target")))
 
     methods = list(people)
-    performance = verdicts.judge(frames["accuracy"], frames["accuracy_summary"])
+    performance = verdicts.judge(frames["accuracy"], frames["accuracy_summary"], frames.get("confounds"))
     planted = frames.get("planted_regions")
     facts = {
         "name": config["name"],
@@ -74,6 +83,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "sections": _method_sections(methods, figures, people, top, frames.get("localization"), config),
         "figures": {name: data_uri(path) for name, path in figures.items() if name not in ("maps", "regions")},
         "tables": _tables(frames, methods, config),
+        **_model_facts(frames, performance),
         "atlases": _atlases(top, figures.get("regions", {}), methods, config),
         "settings": public_settings(config),
         "versions": contents.get("versions") or {},
@@ -184,22 +194,35 @@ def _groups(config: Mapping) -> list[str]:
 def _tables(frames: Mapping[str, pd.DataFrame], methods: Sequence[str], config: Mapping) -> dict[str, tables.Table]:
     groups = _groups(config)
     columns = {
-        "accuracy": (["fold"], ["fold", "n_train", "n_test", "accuracy", "balanced_accuracy", "auc", "mae", "r"]),
-        "accuracy_summary": ([], ["metric", "mean", "sd", "chance"]),
         "dice": (
             ["group", "method_a", "method_b"],
             ["group", "method_a", "method_b", "dice", "dice_chance", "spearman", "agreement", "voxels_a", "voxels_b"],
         ),
         "localization": (["group", "method"], ["group", "method", "auc", "dice", "dice_chance"]),
     }
-    shown = {"cohort": tables.show_cohort(frames["cohort"])}
+    shown = {"cohort": tables.show_cohort(frames["cohort"])} | model_tables.show_models(frames)
     for name, (by, names) in columns.items():
         if name in frames and not frames[name].empty:
-            frame = tables.arrange(frames[name], methods, by, groups) if by else frames[name]
-            shown[name] = tables.show(frame, names)
+            shown[name] = tables.show(tables.arrange(frames[name], methods, by, groups), names)
     if "planted_regions" in frames:
         shown["planted_regions"] = tables.pivot_planted(frames["planted_regions"], methods)
-    return shown
+    if "first_layer_counts" in frames:
+        shown["first_layer_counts"] = model_tables.show_first_layer(frames["first_layer_counts"])
+    return shown | model_tables.show_morphometry(frames)
+
+
+def _model_facts(frames: Mapping[str, pd.DataFrame], performance: verdicts.Performance) -> dict:
+    """Return what the page says about models, confounds and the first layer beside tables and pictures."""
+    confounds, counts, permutations = (frames.get(name) for name in ("confounds", "first_layer_counts", "permutations"))
+    blocks, notes = ({}, {}) if confounds is None else model_tables.show_confounds(confounds)
+    return {
+        "others": frames["accuracy_summary"]["model"].nunique() > 1,
+        "permuted": None if permutations is None else model_tables.count_permutations(permutations, performance.metric),
+        "confounds": None if confounds is None else {"blocks": blocks, "notes": notes},
+        "pairs": "" if confounds is None else model_tables.pairs_of(confounds),
+        "first_layer": [] if counts is None else model_tables.first_layer_in_words(counts),
+        "reading": wording.reading(performance.size_known),
+    }
 
 
 def _atlases(top, pictures, methods, config) -> list[dict]:
@@ -231,5 +254,6 @@ def _render(facts: Mapping) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["method_title"] = style.method_title
+    environment.filters["p_value"] = verdicts.chance_of_error
     template = environment.get_template("page.html.j2")
     return template.render(**facts, policy=policy, css=files["page.css"], script=files["page.js"])

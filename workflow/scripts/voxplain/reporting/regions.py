@@ -45,13 +45,10 @@ def draw_regions(
     methods = style.in_order(chosen["method"])
     truth = frozenset() if planted is None else frozenset(planted["index"].astype(int))
     across = min(ACROSS, len(methods))
-    down = -(-len(methods) // across)
+    down = style.rows_of(len(methods), across)
     most = min(top, int(chosen.groupby("method").size().max()))
     with style.drawn(out, 5.0 * across, down * (0.65 + 0.24 * most) + 0.4) as figure:
-        panels = figure.subplots(down, across, squeeze=False)
-        for axes in panels.flat[len(methods) :]:
-            axes.set_visible(False)
-        for axes, method in zip(panels.flat, methods, strict=False):
+        for axes, method in zip(style.panels(figure, len(methods), across), methods, strict=True):
             rows = top_rows(chosen[chosen["method"] == method], top)
             axes.set_title(style.method_title(method))
             if rows.empty:

@@ -58,10 +58,40 @@ METHOD_TITLES = {
     "occlusion": "Occlusion",
 }
 
+MODEL_TITLES = {
+    "cnn": "3D CNN",
+    "svm": "SVM on voxels",
+    "xgboost": "XGBoost",
+    "knn": "k nearest neighbours",
+    "logistic": "Logistic regression",
+    "ridge": "Ridge regression",
+    "svr": "SVR",
+    "tiv": "Head size alone",
+    "age": "Age alone",
+}
+
+METRIC_TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "auc": "AUC",
+    "mae": "Mean absolute error",
+    "r": "Correlation r",
+}
+
 
 def method_title(method: str) -> str:
     """Return a method's name as people write it; an unknown one as it stands."""
     return METHOD_TITLES.get(method, method)
+
+
+def model_title(model: str) -> str:
+    """Return a model's name as people write it; an unknown one as it stands."""
+    return MODEL_TITLES.get(model, model)
+
+
+def metric_title(metric: str) -> str:
+    """Return a metric's name as people write it; an unknown one as it stands."""
+    return METRIC_TITLES.get(metric, metric)
 
 
 def group_title(group: str) -> str:
@@ -106,6 +136,47 @@ def drawn(out: str | os.PathLike, width: float, height: float, dpi: int = 110, *
 def say(figure: Figure, text: str, colour: str = MUTED) -> None:
     """Write one sentence in the middle of a figure that has nothing else to show."""
     figure.text(0.5, 0.5, text, ha="center", va="center", color=colour, wrap=True)
+
+
+def panels(figure: Figure, count: int, across: int, **options) -> list[Axes]:
+    """Return `count` axes, at most `across` in a row; what is left of the last row stays empty.
+
+    Parameters
+    ----------
+    options
+        Of `matplotlib.figure.Figure.subplots`.
+    """
+    across = max(1, min(across, count))
+    axes = figure.subplots(rows_of(count, across), across, squeeze=False, **options).ravel()
+    for empty in axes[count:]:
+        empty.set_visible(False)
+    for lowest in axes[max(0, count - across) : count]:
+        lowest.tick_params(labelbottom=True)  # shared axes would show them below an empty panel
+    return list(axes[:count])
+
+
+def rows_of(count: int, across: int) -> int:
+    """Return the number of rows that `count` panels need."""
+    return -(-max(count, 1) // max(1, min(across, count)))
+
+
+def key_above(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
+    """Draw one legend above the panels, with every label once."""
+    found: dict[str, object] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper left", ncols=columns, fontsize=8)
+
+
+def name_rows(axes: Axes, names: Sequence[str], room: float = 0.55) -> None:
+    """Write names beside the rows 0, 1, ... of a chart, the first on top, without a line and ticks beside them."""
+    axes.set_yticks(range(len(names)), names, color=INK)
+    axes.set_ylim(len(names) - 1 + room, -room)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    light_grid(axes, "x")
 
 
 def light_grid(axes: Axes, axis: str) -> None:

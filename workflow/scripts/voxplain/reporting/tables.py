@@ -1,13 +1,16 @@
 """Result tables as the page shows them: known columns only, in reading order, numbers made readable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from voxplain.base.files import MISSING
 from voxplain.reporting import style
-from voxplain.reporting.verdicts import number
+from voxplain.reporting.first_layer import adjusted_title, statistic_title
+from voxplain.reporting.importance import kind_title
+from voxplain.reporting.reading import TRUE
+from voxplain.reporting.verdicts import chance_of_error, number
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ def _method(value: object) -> str:
 
 
 def _flag(value: object) -> str:
-    return "yes" if str(value).lower() in ("true", "1", "1.0", "yes") else "no"
+    return "yes" if str(value).lower() in TRUE else "no"
 
 
-def _whole(value: object) -> str:
+def whole(value: object) -> str:
+    """Return a count for reading."""
     # No separator: digits of a voxel count stay one word for the eye and for copying.
     return f"{int(float(value))}"
 
@@ -51,30 +55,77 @@ def _percent(value: object) -> str:
     return f"{100 * float(value):.1f} %"
 
 
-def _small(value: object) -> str:
-    return f"{float(value):.3g}".replace("-", "−")
+def _score(value: object) -> str:
+    value = float(value)
+    return f"{value:.{3 if abs(value) < 10 else 1}f}".replace("-", "−")
+
+
+def _difference(value: object) -> str:
+    text = number(float(value))
+    return text if text.startswith("−") or not float(text) else f"+{text}"
 
 
 def _metric(value: object) -> str:
-    from voxplain.reporting.curves import METRIC_TITLES
+    return style.metric_title(str(value))
 
-    return METRIC_TITLES.get(str(value), str(value))
+
+def _model(value: object) -> str:
+    return style.model_title(str(value))
+
+
+def _kind(value: object) -> str:
+    return kind_title(str(value))
+
+
+def _statistic(value: object) -> str:
+    return statistic_title(str(value))
+
+
+def _adjusted(value: object) -> str:
+    return adjusted_title(str(value))
 
 
 # column of a result file -> (title, how to write it, whether it is a number)
 COLUMNS: dict[str, tuple[str, Callable[[object], str], bool]] = {
     "fold": ("Fold", _text, False),
-    "n_train": ("Training people", _whole, True),
-    "n_test": ("Test people", _whole, True),
+    "n_train": ("Training people", whole, True),
+    "n_test": ("Test people", whole, True),
     "accuracy": ("Accuracy", number, True),
     "balanced_accuracy": ("Balanced accuracy", number, True),
     "auc": ("AUC", number, True),
     "mae": ("Mean absolute error", number, True),
     "r": ("r", number, True),
     "metric": ("Metric", _metric, False),
-    "mean": ("Mean", _small, True),
-    "sd": ("SD", _small, True),
+    "mean": ("Mean", _score, True),
+    "sd": ("SD", _score, True),
     "chance": ("Chance", number, True),
+    "interval": ("95 % interval", _text, False),
+    "difference_to_cnn": ("Difference to the CNN", _difference, True),
+    "p_corrected_t": ("p, corrected t-test", chance_of_error, True),
+    "p_permutation": ("p, shuffled labels", chance_of_error, True),
+    "model": ("Model", _model, False),
+    "expected_calibration_error": ("Expected calibration error", number, True),
+    "brier": ("Brier score", number, True),
+    "slope": ("Slope", number, True),
+    "intercept": ("Intercept", number, True),
+    "setting": ("Setting", _text, False),
+    "value": ("Value", _text, False),
+    "reference": ("On everybody", _score, True),
+    "n": ("People", whole, True),
+    "pairs": ("Pairs", whole, True),
+    "p": ("p", chance_of_error, True),
+    "whom": ("Within", _text, False),
+    "reason": ("Why", _text, False),
+    "features": ("Features", whole, True),
+    "atlas": ("Atlas", _text, False),
+    "importance_kind": ("Importance", _kind, False),
+    "statistic": ("Statistic", _statistic, False),
+    "adjusted": ("Head size", _adjusted, False),
+    "grouped": ("Relatives kept together", _score, True),
+    "grouped_sd": ("SD", _score, True),
+    "ungrouped": ("Relatives split", _score, True),
+    "ungrouped_sd": ("SD", _score, True),
+    "difference": ("Difference", _difference, True),
     "method": ("Method", _method, False),
     "method_a": ("Method", _method, False),
     "method_b": ("and method", _method, False),
@@ -83,16 +134,16 @@ COLUMNS: dict[str, tuple[str, Callable[[object], str], bool]] = {
     "dice_chance": ("Dice by chance", number, True),
     "agreement": ("Agreement with background", number, True),
     "spearman": ("Spearman", number, True),
-    "voxels_a": ("Voxels", _whole, True),
-    "voxels_b": ("and voxels", _whole, True),
-    "rank": ("Rank", _whole, True),
-    "regions": ("of regions", _whole, True),
+    "voxels_a": ("Voxels", whole, True),
+    "voxels_b": ("and voxels", whole, True),
+    "rank": ("Rank", whole, True),
+    "regions": ("of regions", whole, True),
     "region": ("Region", _text, False),
     "hemisphere": ("Side", _text, False),
     "kind": ("Planted", _text, False),
     "share": ("Share of the map", _percent, True),
     "inside": ("Of the region in the mask", _percent, True),
-    "voxels": ("Voxels", _whole, True),
+    "voxels": ("Voxels", whole, True),
     "in_top": ("Among the top", _flag, False),
 }
 
@@ -110,20 +161,47 @@ COHORT_KEYS = {
 }
 
 
-def show(frame: pd.DataFrame, columns: Sequence[str]) -> Table:
-    """Return the named columns that the frame has, formatted; missing cells read ``n/a`` and sort last."""
+def show(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    titles: Mapping[str, str] | None = None,
+    others: Callable[[object], str] = str,
+) -> Table:
+    """Return the named columns that the frame has, formatted; missing cells read ``n/a`` and sort last.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    columns : sequence of str
+        In reading order.
+    titles : mapping, optional
+        Other titles of some columns.
+    others : callable
+        How to write the numbers of columns that `COLUMNS` does not know.
+    """
+    titles = titles or {}
     present = [column for column in columns if column in frame]
+    looks = {column: COLUMNS.get(column, (column, others, True)) for column in present}
     rows = []
     for values in frame[present].itertuples(index=False):
         cells = []
         for column, value in zip(present, values, strict=True):
-            _, write, numeric = COLUMNS[column]
+            _, write, numeric = looks[column]
             if pd.isna(value):
                 cells.append(Cell(MISSING, ""))
             else:
                 cells.append(Cell(write(value), repr(float(value)) if numeric else write(value)))
         rows.append(cells)
-    return Table([(COLUMNS[column][0], COLUMNS[column][2]) for column in present], rows)
+    return Table([(titles.get(column, looks[column][0]), looks[column][2]) for column in present], rows)
+
+
+def with_interval(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the column ``interval``, ``0.868 to 0.983``, made of ``ci_low`` and ``ci_high``; missing when one is."""
+    texts = [
+        None if pd.isna(low) or pd.isna(high) else f"{_score(low)} to {_score(high)}"
+        for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
+    ]
+    return frame.assign(interval=pd.Series(texts, index=frame.index, dtype=object))
 
 
 def arrange(frame: pd.DataFrame, methods: Sequence[str], by: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:

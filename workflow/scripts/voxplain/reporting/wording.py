@@ -60,12 +60,79 @@ PHANTOM = (
     "These people are a phantom: made from a template brain, with differences planted on purpose. The page shows "
     "whether the methods find them and says nothing about real brains."
 )
+SIZE = "Head size alone does as well, within one standard deviation: the maps may show little more than head size."
+INTERVALS = (
+    "Intervals are those of the corrected resampled t-test (Nadeau and Bengio 2003) over folds. It was made for "
+    "repeated random splits; for cross-validation in folds it is a heuristic. They are not cut where a score ends."
+)
+DIFFERENCES = (
+    "Differences to the CNN and their p-values come from the same test, on the people that both models predicted in "
+    "the same fold; they are not corrected for the number of models."
+)
+CALIBRATION = (
+    "Well calibrated means: of the people to whom a model gives a probability of 0.8, eight in ten are of that class. "
+    "A slope below 1 says that a model is too sure of itself. An SVM has no probabilities of its own; they are fitted "
+    "to its decision values within the training people."
+)
+CALIBRATION_OF_VALUES = (
+    "Well calibrated means: the people for whom a model predicts 40 have a mean of 40. A slope below 1 says that its "
+    "predictions lie too far apart."
+)
+PERMUTATIONS = (
+    "With p = (1 + the number of shufflings that do at least as well) / (1 + the number of shufflings), the smallest "
+    "p that could come out is one over one more than the shufflings."
+)
+ALONE = "What one number, without any image, reaches on the same folds."
+MATCHED = (
+    "Pairs of one person of each class with nearly the same head size, both from the same test fold. The models are "
+    "those of everybody and may still use head size; among these pairs it can hardly help them, as the row of head "
+    "size alone should show. Few pairs make a wide interval."
+)
+RESIDUALISED = (
+    "Head size was regressed out of every feature with slopes learned on the training people of each fold, and the "
+    "models were trained anew. Only the linear part of it is gone. The CNN was not trained anew."
+)
+CORRELATION = (
+    "Within a class, head size says nothing about the class. A correlation other than 0 shows that the network's "
+    "answer follows head size nevertheless."
+)
+CORRELATION_OF_VALUES = "A correlation other than 0 shows that what the network answers goes along with head size."
+IMPORTANCE = (
+    "Permutation importance is measured on people who were held out, gain and coefficients on the training people. "
+    "Features that say the same share their permutation importance: one that ranks low may still matter."
+)
+MORPHOMETRY_AND_MAPS = (
+    "A point is a region whose name occurs among the features. Both shares grow with the size of a region and "
+    "neighbours resemble each other, so that no p-value stands beside the correlation."
+)
+FIRST_LAYER = (
+    "Mean activation and entropy of every feature after the network's first layer, in people whom that network had "
+    "not seen; Welch's t-test with a false discovery rate of 5 % over the features of one fold. Every network numbers "
+    "its features by itself, so folds are shown side by side and never pooled."
+)
+RELATIVES = (
+    "The same models on folds that keep relatives together, and on folds that let them stand among training and test "
+    "people alike. The folds differ, so nothing is paired and nothing is tested: the standard deviations over folds "
+    "say how large a difference chance makes."
+)
 READING = (
     "A map says what a network used, not what differs between people, and not why. Other networks of the same score "
     "may use something else.",
-    "The classes may differ in more than what is asked: head size alone predicts sex well, and orientation, scanner "
-    "and motion leave traces. Nothing on this page corrects for them.",
     "Guided backpropagation and Grad-CAM fail published tests (Adebayo et al. 2018; Siegel et al. 2025). Trust a "
     "method here only as far as it found what was planted in a phantom, and where methods of different kinds agree.",
-    "Folds share most of their training people, so the standard deviation over folds understates the uncertainty.",
+    "Folds share most of their training people, so the standard deviation over folds understates the uncertainty. The "
+    "95 % intervals are widened for that, by a rule that is a heuristic for cross-validation.",
 )
+UNMEASURED = (
+    "The classes may differ in more than what is asked: head size alone predicts sex well, and orientation, scanner "
+    "and motion leave traces. Nothing on this page corrects for them."
+)
+MEASURED = (
+    "The classes may differ in more than what is asked: orientation, scanner and motion leave traces that nothing on "
+    "this page corrects for. Head size is measured in a section of its own; the maps are not corrected for it."
+)
+
+
+def reading(size_known: bool) -> tuple[str, ...]:
+    """Return the cautions that hold for every run, according to whether head size was looked at."""
+    return (READING[0], MEASURED if size_known else UNMEASURED, *READING[1:])

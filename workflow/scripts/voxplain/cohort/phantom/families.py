@@ -5,12 +5,11 @@ import pandas as pd
 
 from voxplain.base.seeds import stream
 from voxplain.cohort.phantom.settings import PhantomSettings
+from voxplain.imaging.grid import MNI_BRAIN_ML
 
 LABELS = ("F", "M")
 # Intracranial volume in ml, mean and standard deviation, about as in young adults (FreeSurfer's estimate in the HCP).
 INTRACRANIAL_ML = {"F": (1400.0, 120.0), "M": (1600.0, 130.0)}
-# Volume inside the MNI152 brain mask, in ml: the brain that a head_size of 1 would have.
-TEMPLATE_ML = 1883.0
 _FIRST_ID, _ID_STEP = 100_206, 101
 _YOUNGEST, _OLDEST = 22, 37
 
@@ -64,7 +63,7 @@ def _family(settings: PhantomSettings, family: int, first: int) -> list[dict]:
                 "Father_ID": father,
                 "Release": str(own.choice(["Q3", "S500", "S900", "S1200"])),
                 "Acquisition": f"Q{own.integers(1, 14):02d}",
-                "head_size": float(((mean + spread * deviation) / TEMPLATE_ML) ** (1 / 3)),
+                "head_size": float(((mean + spread * deviation) / MNI_BRAIN_ML) ** (1 / 3)),
             }
         )
     return rows

@@ -1,0 +1,167 @@
+"""What the page says about models, confounds, morphometry and the first layer."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from voxplain.base.files import read_table, write_table
+from voxplain.reporting import wording
+from voxplain.reporting.page import write_page
+
+SECTIONS = ("confounds", "morphometry", "first-layer", "relatives")
+FIGURES = ("roc", "calibration", "confounds", "importance", "morphometry", "first_layer")
+
+
+@pytest.fixture
+def full(contents, model_tables, accuracy_tables, tmp_path):
+    """The contents of a page that has everything."""
+    tables = model_tables | dict(zip(("accuracy", "accuracy_summary"), accuracy_tables(others=("svm",)), strict=True))
+    for name, table in tables.items():
+        contents["tables"][name] = tmp_path / "results" / "tables" / f"{name}.tsv"
+        write_table(table, contents["tables"][name])
+    contents["figures"] |= dict.fromkeys(FIGURES, contents["figures"]["accuracy"])
+    return contents
+
+
+def page(contents, tmp_path):
+    """Return the page's HTML and its text."""
+    write_page(tmp_path / "index.html", contents)
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", html, flags=re.S)
+    return html, re.sub(r"\s+", " ", text).replace("&#39;", "'")
+
+
+def test_every_section_has_its_tables_pictures_and_link(full, tmp_path):
+    html, text = page(full, tmp_path)
+    for section in SECTIONS:
+        assert f'<section id="{section}">' in html
+        assert f'href="#{section}"' in html
+    assert "The networks and other models" in text
+    assert html.count("<img") == 3 * 2 + 4 + len(FIGURES)
+    for caption in ("Over folds", "Calibration", "Settings, given or chosen", "Spearman's correlation over regions"):
+        assert caption in text
+    for note in (wording.INTERVALS, wording.DIFFERENCES, wording.MATCHED, wording.IMPORTANCE, wording.RELATIVES):
+        assert note in text
+    assert "11 pairs of nearly equal head size" in text
+    assert "Mean activation, as it is: 1 of 3 features differ (0 larger in F, 1 larger in M)." in text
+
+
+def test_without_their_tables_there_are_no_sections(contents, tmp_path):
+    html, text = page(contents, tmp_path)
+    for section in SECTIONS:
+        assert f'id="{section}"' not in html
+        assert f'href="#{section}"' not in html
+    assert "How well the networks do" in text
+    assert wording.DIFFERENCES not in text
+    assert "head size not known" not in text
+
+
+def test_the_headline_names_head_size_and_the_interval(full, tmp_path):
+    _, text = page(full, tmp_path)
+    assert "accuracy 0.90 ± 0.05 (chance 0.50; head size alone 0.80)." in text
+    assert "95 % interval 0.80 to 1.00" in text
+    assert "Head size alone gives 0.80 ." in text
+    assert wording.SIZE not in text
+    path = full["tables"]["confounds"]
+    write_table(read_table(path).replace({"mean": {0.8: 0.87}}), path)
+    _, text = page(full, tmp_path)
+    assert text.index(wording.SIZE) < text.index("What was asked")
+
+
+def test_cautions_say_what_was_corrected_for(full, tmp_path):
+    _, text = page(full, tmp_path)
+    assert wording.MEASURED in text
+    assert wording.UNMEASURED not in text
+    path = full["tables"]["confounds"]
+    known = read_table(path)
+    write_table(known.assign(mean=known["mean"].mask(known["analysis"].str.contains("tiv"))), path)
+    _, text = page(full, tmp_path)
+    assert "(chance 0.50; head size not known)" in text
+    assert wording.UNMEASURED in text
+    assert wording.MEASURED not in text
+    assert "Head size is not known in this cohort" in text
+
+
+def test_shuffled_labels_are_told_with_their_p(full, tmp_path):
+    path = full["tables"]["accuracy_summary"]
+    write_table(read_table(path).assign(p_permutation=0.2), path)
+    _, text = page(full, tmp_path)
+    assert (
+        "With labels shuffled (4 times), the accuracy of the networks was 0.51 on average and 0.60 at best: p = 0.200."
+        in text
+    )
+
+
+def test_a_regression_without_classes(full, tmp_path):
+    full["config"]["cohort"] |= {"task": "regression", "labels": [], "target": "age"}
+    for name in ("roc", "first_layer", "first_layer_counts"):
+        full["tables"][name] = None
+    for name in ("roc", "first_layer"):
+        full["figures"][name] = None
+    folds, summary = (read_table(full["tables"][name]) for name in ("accuracy", "accuracy_summary"))
+    write_table(
+        folds.rename(columns={"accuracy": "mae"})[["model", "fold", "n_test", "mae"]], full["tables"]["accuracy"]
+    )
+    names = {"accuracy": "mae", "auc": "r"}
+    summary = summary[summary["metric"].isin(names)].replace({"metric": names})
+    write_table(summary, full["tables"]["accuracy_summary"])
+    html, text = page(full, tmp_path)
+    assert wording.CALIBRATION_OF_VALUES in text
+    assert wording.CORRELATION_OF_VALUES in text
+    assert "With targets shuffled" not in text  # the permutations measured another metric
+    assert 'id="first-layer"' not in html
+
+
+def test_markup_in_tables_is_escaped(full, tmp_path):
+    evil = "<script>alert('x')</script>"
+    for name, column in (
+        ("confounds", "note"),
+        ("features_dropped", "reason"),
+        ("hyperparameters", "value"),
+        ("morphometry_correlation", "atlas"),
+        ("calibration_summary", "model"),
+    ):
+        path = full["tables"][name]
+        table = read_table(path)
+        table[column] = table[column].where(table[column] == "cnn", evil)  # of the models only the other one
+        write_table(table, path)
+    html, text = page(full, tmp_path)
+    assert evil not in html
+    assert text.count("alert('x')") >= 5
+
+
+def test_the_names_of_dropped_columns_stay_out(full, tmp_path):
+    write_table(pd.DataFrame({"feature": ["Family_ID"], "reason": ["restricted"]}), full["tables"]["features_dropped"])
+    html, _ = page(full, tmp_path)
+    assert "Family_ID" not in html
+
+
+def test_the_script_finds_tables_and_pictures_by_their_names(full, tmp_path):
+    place = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / "write_page.py"
+    spec = importlib.util.spec_from_file_location("workflow_script_write_page", place)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    results = tmp_path / "results"
+    picture = full["figures"]["accuracy"].read_bytes()
+    names = [*FIGURES, "accuracy", "training", "dice", "regions_parcels", "maps/gradcam_joint"]
+    pictures = [results / "figures" / f"{name}.png" for name in names]
+    (results / "figures" / "maps").mkdir()
+    for path in pictures:
+        path.write_bytes(picture)
+    (results / "figures" / "regions_parcels.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    regions = results / "tables" / "top_regions_parcels.tsv"
+    regions.write_text(full["tables"]["top_regions"]["parcels"].read_text())
+    index = full["tables"].pop("index")
+    tables = [path for name, path in full["tables"].items() if name != "top_regions"]
+    write_table(pd.DataFrame({"participant_id": [], "problem": []}), results / "excluded.tsv")
+    script.run(
+        full["config"], results, [*tables, regions], pictures, index, results / "excluded.tsv",
+        full["maps"]["gradcam"], ["gradcam"], ["joint"], ["parcels"], tmp_path / "p.html", tmp_path / "p.json",
+    )  # fmt: skip
+    html = (tmp_path / "p.html").read_text()
+    assert html.count("<img") == len(FIGURES) + 5
+    assert json.loads((tmp_path / "p.json").read_text())["versions"]["numpy"]

@@ -1,0 +1,29 @@
+"""Rule collect_confounders: head size and age of everybody in the stack, from tables or estimated from the images."""
+
+from voxplain.base.files import read_table, write_table
+from voxplain.base.jobs import job_log
+from voxplain.cohort.confounders import collect_confounders
+
+
+def run(participants, index, cohort, output, *, estimate, align, space):
+    people = read_table(participants, dtype={"participant_id": str, "size": float, "age": str})
+    summary = read_table(cohort, index_col="key")["value"]
+    table = collect_confounders(people, read_table(index), summary["size_source"], estimate, align, space)
+    sources = table["tiv_source"].dropna().unique()
+    source = sources[0] if len(sources) else "no source"
+    print(f"Head size ({source}): {table['tiv_mm3'].count()} of {len(table)} people")
+    print(f"Age: {table['age_years'].count()} of {len(table)} people")
+    write_table(table, output)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        run(
+            snakemake.input.participants,
+            snakemake.input.index,
+            snakemake.input.cohort,
+            snakemake.output[0],
+            estimate=snakemake.params.estimate,
+            align=snakemake.params.align,
+            space=snakemake.params.space,
+        )

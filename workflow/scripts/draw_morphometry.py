@@ -1,0 +1,14 @@
+"""Rule draw_morphometry: the regions' shares of maps and importances in, one against the other out."""
+
+from voxplain.base.files import read_table
+from voxplain.base.jobs import job_log
+from voxplain.reporting.morphometry import draw_morphometry
+
+
+def run(regions, correlation, picture):
+    draw_morphometry(read_table(regions), read_table(correlation), picture)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        run(snakemake.input.regions, snakemake.input.correlation, snakemake.output[0])

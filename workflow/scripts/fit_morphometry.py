@@ -1,0 +1,91 @@
+"""Rule fit_morphometry: features and folds in, one model of one fold out: predictions, settings, importances."""
+
+import pandas as pd
+
+from voxplain.base.files import read_table, write_table
+from voxplain.base.jobs import job_log
+from voxplain.base.threads import numeric_threads
+from voxplain.baselines.importance import importances
+from voxplain.baselines.nested import fit_fold
+from voxplain.cohort.participants import read_private
+
+
+def run(
+    features,
+    folds,
+    participants,
+    confounders,
+    predictions,
+    residualised,
+    settings,
+    importance,
+    *,
+    fold,
+    model,
+    task,
+    labels,
+    hyperparameters,
+    inner_folds,
+    repeats,
+    grouped,
+    seed,
+):
+    table = read_table(features, dtype={"participant_id": str}).set_index("participant_id")
+    people = read_private(folds, task).set_index("participant_id")
+    people = people[people.index.isin(table.index)]  # nobody else has morphometry
+    groups = read_private(participants, task).set_index("participant_id")["group"] if grouped else None
+    tiv = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float).dropna()
+
+    def fit(chosen, sizes=None):
+        tested = chosen["fold"].astype(str) == str(fold)
+        done = fit_fold(
+            table,
+            chosen["target"],
+            list(chosen.index[~tested]),
+            list(chosen.index[tested]),
+            model,
+            task,
+            labels,
+            hyperparameters,
+            inner_folds,
+            seed,
+            groups,
+            sizes,
+        )
+        known = chosen.loc[tested, ["fold", "target"]].reset_index()
+        return done, pd.concat([known, done.predictions], axis=1)
+
+    with numeric_threads(1):
+        raw, guesses = fit(people)
+        tested = people.index[people["fold"].astype(str) == str(fold)]
+        shares = importances(raw, table.loc[tested], people["target"].loc[tested], task, labels, repeats, seed)
+        print(f"{model}, fold {fold}: {len(people) - len(tested)} people trained on, {len(tested)} tested")
+        write_table(guesses, predictions)
+        write_table(raw.settings, settings)
+        write_table(shares, importance)
+        if residualised:
+            sized = people[people.index.isin(tiv.index)]
+            # Where no head size is known, nobody is predicted.
+            write_table(fit(sized, tiv)[1] if len(sized) else guesses.head(0), residualised)
+            print(f"{model}, fold {fold}: head size is known of {len(sized)} of {len(people)} people")
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        params = snakemake.params
+        run(
+            **dict(snakemake.input.items()),
+            predictions=snakemake.output.predictions,
+            residualised=next(iter(snakemake.output.residualised), None),
+            settings=snakemake.output.settings,
+            importance=snakemake.output.importance,
+            fold=snakemake.wildcards.fold,
+            model=snakemake.wildcards.model,
+            task=params.task,
+            labels=params.labels,
+            hyperparameters=params.settings,
+            inner_folds=params.inner_folds,
+            repeats=params.repeats,
+            grouped=params.grouped,
+            seed=params.seed,
+        )

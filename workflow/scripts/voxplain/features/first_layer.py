@@ -1,0 +1,158 @@
+"""Mean and entropy of every feature of one layer, person by person."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from voxplain.attribution.activations import Layer, find_layer
+from voxplain.base.errors import refuse
+from voxplain.models.loading import Volumes
+
+COLUMNS = ["row", "feature", "mean", "entropy"]
+
+
+def describe(
+    model: nn.Module,
+    stack: np.ndarray,
+    rows: Sequence[int],
+    device: torch.device | str,
+    layer: str | int = 1,
+    bins: int = 256,
+    batch_size: int = 16,
+) -> pd.DataFrame:
+    """Describe what every feature (channel) of a layer does in every person, in full precision.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Moved to the device and left there, in the mode it was in.
+    stack : array [n, D, H, W]
+        Images, possibly memory-mapped.
+    rows : sequence of int
+        Rows of the stack.
+    device : torch.device
+    layer : str or int
+        As in `voxplain.attribution.activations.find_layer`; 1 is the output of the nonlinearity after the first
+        convolution, before any pooling.
+    bins : int
+        Of the histogram.
+    batch_size : int
+        Does not change the result but for rounding.
+
+    Returns
+    -------
+    DataFrame
+        ``row`` (of the stack), ``feature`` (channel, from 0), ``mean`` (of the activation over all voxels of the
+        layer, the background around the brain among them) and ``entropy`` (nats) of the histogram of these voxels;
+        a row a person and feature, people in the order of `rows`. The bins are of equal width between the smallest
+        and the largest activation of the feature over all of these people, so that people can be compared. A feature
+        that is the same at all voxels of all of them has the entropy 0.
+
+    Raises
+    ------
+    InputError
+        When there is no such layer, or its activations are not finite.
+
+    Notes
+    -----
+    Kan et al. (2020, arXiv 2006.15969), appendix; their code scaled by the extremes of a batch, which makes a person's
+    entropy depend on who happened to be beside them.
+    """
+    if len(rows) == 0:
+        raise ValueError("no rows to describe")
+    device = torch.device(device)
+    volumes = Volumes(stack, rows, device, resident=True)  # two passes: the extremes, then the histograms between them
+    was_training = model.training
+    model.to(device).eval()
+    try:
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found = find_layer(model, volumes.batch([0]), layer)
+            low, high = _extremes(_activations(model, found, volumes, batch_size))
+            _check_finite(low, high, found)
+            people = [
+                _mean_and_entropy(person, low, high, bins)
+                for batch in _activations(model, found, volumes, batch_size)
+                for person in batch
+            ]
+    finally:
+        model.train(was_training)
+    means, entropies = (torch.stack(part).cpu().numpy() for part in zip(*people, strict=True))
+    features = means.shape[1]
+    return pd.DataFrame(
+        {
+            "row": np.repeat(np.asarray(rows, dtype=np.int64), features),
+            "feature": np.tile(np.arange(features), len(people)),
+            "mean": means.ravel(),
+            "entropy": entropies.ravel(),
+        },
+        columns=COLUMNS,
+    )
+
+
+class _Reached(Exception):
+    """Ends a forward pass at a layer: what follows would cost time, and could change the activations in place."""
+
+    def __init__(self, activations: Tensor):
+        super().__init__()
+        self.activations = activations
+
+
+def _activations(network: nn.Module, layer: Layer, volumes: Volumes, batch_size: int) -> Iterator[Tensor]:
+    """Yield the layer's activations [b, features, d, h, w] of one batch after the other."""
+    for start in range(0, len(volumes), batch_size):
+        yield _activations_of(network, layer, volumes.batch(range(start, min(start + batch_size, len(volumes)))))
+
+
+def _activations_of(network: nn.Module, layer: Layer, images: Tensor) -> Tensor:
+    calls = 0
+
+    def stop(module, inputs, output):
+        nonlocal calls
+        calls += 1
+        if calls - 1 == layer.step.call:
+            raise _Reached(output)
+
+    handle = layer.step.module.register_forward_hook(stop)
+    try:
+        network(images)
+    except _Reached as reached:
+        return reached.activations
+    finally:
+        handle.remove()
+    raise RuntimeError(f"the network did not run its layer {layer.step.name!r} a second time")
+
+
+def _extremes(batches: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest activation of every feature, float64 [features] each."""
+    pairs = [batch.transpose(0, 1).flatten(1).aminmax(dim=1) for batch in batches]
+    low = torch.stack([pair.min for pair in pairs]).amin(dim=0)
+    high = torch.stack([pair.max for pair in pairs]).amax(dim=0)
+    return low.double(), high.double()
+
+
+def _check_finite(low: Tensor, high: Tensor, layer: Layer) -> None:
+    bad = torch.nonzero(~(torch.isfinite(low) & torch.isfinite(high))).flatten().tolist()
+    if bad:
+        refuse(
+            f"Features of layer {layer.step.name!r} have activations that are not finite",
+            bad,
+            "The training may have diverged: look at history.tsv, and lower the learning rate.",
+        )
+
+
+def _mean_and_entropy(person: Tensor, low: Tensor, high: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Return mean and entropy [features] of one person's activations [features, d, h, w]."""
+    values = person.flatten(1).double()
+    features, voxels = values.shape
+    width = torch.where(high > low, high - low, torch.ones_like(low))
+    # The last bin holds its upper edge too, as in numpy.histogram.
+    place = ((values - low[:, None]) / width[:, None] * bins).floor_().clamp_(0, bins - 1).long()
+    place += bins * torch.arange(features, device=place.device)[:, None]
+    counts = torch.bincount(place.flatten(), minlength=features * bins).view(features, bins)
+    shares = counts.double() / voxels
+    entropy = math.log(voxels) - torch.xlogy(shares, counts.double()).sum(dim=1)
+    return values.mean(dim=1), entropy.clamp_(min=0)
