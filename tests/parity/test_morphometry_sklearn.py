@@ -19,10 +19,10 @@ from voxplain.baselines.nested import fit_fold
 SEED, INNER = 42, 4
 GRIDS = {
     "logistic": {"C": [0.001, 0.1, 10], "max_iter": [10000]},
-    "knn": {"n_neighbors": [3, 5, 11]},
+    "knn": {"n_neighbors": [3, 4, 5, 7, 9, 11]},
     "xgboost": {"n_estimators": [20], "max_depth": [2, 4], "learning_rate": [0.1, 0.3]},
-    "ridge": {"alpha": [0.1, 10, 1000]},
-    "svr": {"C": [0.1, 1, 10], "gamma": ["scale"], "epsilon": [0.1]},
+    "ridge": {"alpha": [0.1, 1, 3, 10, 20, 40, 80, 160, 320]},
+    "svr": {"C": [0.1, 0.5, 1, 2, 4, 10], "gamma": ["scale"], "epsilon": [0.1, 0.3]},
 }
 CLASSES = {"logistic": LogisticRegression, "knn": KNeighborsClassifier, "xgboost": xgboost.XGBClassifier}
 NUMBERS = {"ridge": Ridge, "svr": SVR, "knn": KNeighborsRegressor, "xgboost": xgboost.XGBRegressor}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from voxplain.cohort.phantom import PhantomSettings, make_people, restricted_csv, unrestricted_csv
+from voxplain.cohort.phantom import PhantomSettings, freesurfer_csv, make_people, restricted_csv, unrestricted_csv
 from voxplain.cohort.phantom.families import design
 
 PEOPLE = 12
@@ -25,6 +25,9 @@ def hcp(tmp_path_factory, workflow):
     extra = table.tail(2).assign(Subject=["999998", "999999"])
     pd.concat([table, extra]).to_csv(folder / "unrestricted.csv", index=False)
     restricted_csv(settings, measures).to_csv(folder / "restricted.csv", index=False)
+    freesurfer = freesurfer_csv(settings, measures)
+    freesurfer.iloc[1, 4:] = float("nan")  # a person whom FreeSurfer gave up on
+    freesurfer.to_csv(folder / "freesurfer.csv", index=False)
     config = {
         "name": "hcp",
         "torch_threads": 1,
@@ -36,12 +39,14 @@ def hcp(tmp_path_factory, workflow):
                 "root": str(folder / "HCP_1200"),
                 "unrestricted_csv": str(folder / "unrestricted.csv"),
                 "restricted_csv": str(folder / "restricted.csv"),
+                "freesurfer_csv": str(folder / "freesurfer.csv"),
             },
         },
         "images": {"subjects_per_job": 5},
         "folds": {"count": 2},
         "model": {"arguments": {"channels": 2}},
         "training": {"epochs": 1, "batch_size": 4},
+        "baselines": {"models": {"logistic": {}}},
         "maps": {"methods": {"gradcam": {}}},
     }
     run = workflow(folder, config)
@@ -84,6 +89,16 @@ def test_a_truncated_image_is_named_before_anything_is_read(hcp):
     hcp.run("images")
 
 
+def test_morphometry_comes_from_the_expanded_freesurfer_table(hcp):
+    hcp.run(str(hcp.results.relative_to(hcp.folder) / "private" / "features.tsv"))
+    features = pd.read_csv(hcp.results / "private" / "features.tsv", sep="\t", dtype={"participant_id": str})
+    table = pd.read_csv(hcp.folder / "freesurfer.csv", dtype={"Subject": str})
+    assert list(features.columns[1:]) == [name for name in table if name.startswith("FS_")]
+    # The person keeps one value, the intracranial volume: the rest is imputed, fold by fold.
+    assert features.isna().sum(axis=1).max() == 150
+    assert len(features) == PEOPLE
+
+
 @pytest.fixture(scope="module")
 def ages(hcp, tmp_path_factory, workflow):
     """The same people as a plain table, with a number to predict."""
@@ -92,6 +107,9 @@ def ages(hcp, tmp_path_factory, workflow):
     table = pd.DataFrame({"participant_id": "sub-" + restricted["Subject"], "years": restricted["Age_in_Yrs"]})
     table["t1"] = restricted["Subject"] + "/MNINonLinear/T1w_restore_brain.nii.gz"
     table.to_csv(folder / "people.tsv", sep="\t", index=False)
+    measures = pd.read_csv(hcp.folder / "freesurfer.csv", dtype=str)
+    measures = measures.rename(columns={"Subject": "participant_id"}).assign(years=restricted["Age_in_Yrs"])
+    measures.to_csv(folder / "volumes.tsv", sep="\t", index=False)
     config = {
         **hcp.config,
         "name": "ages",
@@ -100,8 +118,15 @@ def ages(hcp, tmp_path_factory, workflow):
             "target": "years",
             "task": "regression",
             "restricted_target": True,
+            "size": {"file": "volumes.tsv", "column": "FS_InterCranial_Vol"},
             "table": {"file": "people.tsv", "root": str(hcp.folder / "HCP_1200"), "image_column": "t1"},
         },
+        "baselines": {
+            "models": {"svm": {}, "ridge": {}, "svr": {}, "knn": {"n_neighbors": 2}},
+            "features": {"tables": ["volumes.tsv"]},
+            "inner_folds": 2,
+        },
+        "statistics": {"permutations": 1},
         "maps": {"methods": {"gradcam": {}, "perturbation": {"people": 4, "iterations": 3}}},
     }
     run = workflow(folder, config)
@@ -111,7 +136,12 @@ def ages(hcp, tmp_path_factory, workflow):
 
 def test_a_number_is_predicted_and_mapped_without_classes(ages):
     accuracy = pd.read_csv(ages.results / "tables" / "accuracy.tsv", sep="\t")
-    assert list(accuracy) == ["fold", "n_train", "n_test", "mae", "r"]
+    assert list(accuracy) == ["model", "fold", "n_train", "n_test", "mae", "r"]
+    assert list(accuracy["model"].unique()) == ["cnn", "svm", "ridge", "svr", "knn"]
+    dropped = pd.read_csv(ages.results / "tables" / "features_dropped.tsv", sep="\t")
+    assert set(dropped["feature"]) >= {"years", "Gender", "Release"}  # the target itself is no feature
+    confounds = pd.read_csv(ages.results / "tables" / "confounds.tsv", sep="\t", na_values="n/a")
+    assert set(confounds["analysis"]) == {"tiv_only", "raw", "tiv_residualised", "score_tiv_correlation"}
     names = {path.name for path in (ages.results / "population" / "gradcam").iterdir()}
     assert names == {"joint_mean_signed.nii.gz", "joint_mask.nii.gz"}
     table = pd.read_csv(next(ages.results.glob("maps/gradcam/*/maps.tsv")), sep="\t", na_values="n/a")

@@ -14,8 +14,9 @@ from voxplain.imaging.grid import COMMON
 
 AFTER_AVERAGES = {
     "threshold_map", "compare_methods", "tabulate_regions", "score_localization", "draw_maps", "draw_dice",
-    "draw_regions", "write_page", "report",
+    "draw_regions", "compare_morphometry", "draw_morphometry", "write_page", "report",
 }  # fmt: skip
+MODELS = ["cnn", "svm", "xgboost", "knn", "logistic"]
 CONFIG = {
     "name": "tiny",
     "torch_threads": 1,
@@ -26,8 +27,19 @@ CONFIG = {
         "phantom": {"people": 16, "grid": "common"},
     },
     "images": {"subjects_per_job": 8},
-    "folds": {"count": 2},
+    "folds": {"count": 2, "compare_ungrouped": True},
     "model": {"arguments": {"channels": 2}},
+    "baselines": {
+        "models": {
+            "svm": {},
+            "xgboost": {"n_estimators": 5, "max_depth": 2, "learning_rate": 0.3},
+            "knn": {"n_neighbors": [1, 3]},
+            "logistic": {"C": [0.1, 1]},
+        },
+        "inner_folds": 2,
+        "permutation_repeats": 2,
+    },
+    "statistics": {"permutations": 2},
     "population": {"statistics": ["mean_signed", "t"]},
     "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
     "maps": {
@@ -102,13 +114,75 @@ def test_tables_have_their_columns_and_rows(done):
         "method", "group", "index", "region", "hemisphere", "voxels", "mean", "share", "inside", "rank",
     ]  # fmt: skip
     assert np.allclose(regions.groupby(["method", "group"])["share"].sum(), 1)
-    accuracy = read(done.results / "tables" / "accuracy.tsv")
-    assert list(accuracy["n_test"]) == [8, 8]
-    assert list(accuracy["n_train"]) == [8, 8]
     planted = read(done.results / "tables" / "planted_regions.tsv")
     truth = read(done.results / "phantom" / "truth_regions.tsv")
     assert set(planted["index"]) == set(truth["index"])
     assert set(truth["hemisphere"]) >= {"left", "right"}
+
+
+def test_every_model_is_tested_on_the_same_people_of_the_same_folds(done):
+    folds = read(done.results / "private" / "folds.tsv").set_index("participant_id")[["fold", "target"]]
+    for model in MODELS:
+        place = "private" if model == "cnn" else f"private/baselines/folds/{model}"
+        paths = sorted(done.results.glob(f"{place}{'/predictions' if model == 'cnn' else ''}_fold-*.tsv"))
+        tested = pd.concat([read(path) for path in paths]).set_index("participant_id")
+        assert tested.index.is_unique
+        pd.testing.assert_frame_equal(tested[["fold", "target"]].sort_index(), folds.sort_index(), check_dtype=False)
+        assert {"prediction", "score", "p_F", "p_M"} <= set(tested)
+
+
+def test_all_models_stand_in_one_table(done):
+    accuracy = read(done.results / "tables" / "accuracy.tsv")
+    assert list(accuracy) == ["model", "fold", "n_train", "n_test", "accuracy", "balanced_accuracy", "auc"]
+    assert list(accuracy["model"]) == [model for model in MODELS for _ in range(2)]
+    assert set(accuracy["n_train"]) == set(accuracy["n_test"]) == {8}
+    summary = read(done.results / "tables" / "accuracy_summary.tsv")
+    assert list(summary) == [
+        "model", "metric", "mean", "sd", "ci_low", "ci_high", "difference_to_cnn", "p_corrected_t", "chance",
+        "p_permutation",
+    ]  # fmt: skip
+    network = summary[summary["model"] == "cnn"]
+    assert set((3 * network["p_permutation"]).round(9)) <= {1, 2, 3}  # two permutations
+    assert network["difference_to_cnn"].isna().all()
+    assert summary.loc[summary["model"] != "cnn", "difference_to_cnn"].notna().all()
+    assert len(read(done.results / "tables" / "permutations.tsv")) == 2 * 3
+
+
+def test_head_size_is_faced(done):
+    confounds = read(done.results / "tables" / "confounds.tsv")
+    assert set(confounds["analysis"]) == {
+        "tiv_only", "age_only", "raw", "tiv_matched", "tiv_residualised", "score_tiv_correlation",
+    }  # fmt: skip
+    assert set(confounds.loc[confounds["analysis"] == "tiv_residualised", "model"]) == set(MODELS) - {"cnn"}
+    correlation = confounds[confounds["analysis"] == "score_tiv_correlation"]
+    assert list(correlation["group"]) == ["F", "M"]
+    head = confounds[(confounds["analysis"] == "tiv_only") & (confounds["metric"] == "accuracy")]
+    # Of head sizes with the means and SDs of the phantom's design the best threshold tells 79 % apart.
+    assert 0.5 < head["mean"].item() <= 1
+    assert head["note"].item() == "head size: FS_IntraCranial_Vol"
+
+
+def test_no_id_no_label_and_no_release_is_a_feature(done):
+    features = read(done.results / "private" / "features.tsv")
+    assert len(features) == 16
+    assert all(name.startswith("FS_") for name in features.columns[1:])
+    assert set(read(done.results / "tables" / "features_dropped.tsv")["feature"]) == {"Release", "Gender", "Subject"}
+    importance = read(done.results / "tables" / "morphometry_importance.tsv")
+    kinds = set(zip(importance["model"], importance["kind"], strict=True))
+    assert kinds == {
+        ("xgboost", "gain"), ("logistic", "coefficient"),
+        ("xgboost", "permutation"), ("logistic", "permutation"), ("knn", "permutation"),
+    }  # fmt: skip
+    regions = read(done.results / "tables" / "morphometry_vs_maps.tsv")
+    assert regions["region"].nunique() == 150
+
+
+def test_first_layer_and_grouping_have_a_row_for_everything(done):
+    first = read(done.results / "tables" / "first_layer.tsv")
+    assert len(first) == 2 * 2 * 2 * 2  # folds, channels, statistics, with and without head size
+    assert set(first["n_F"]) == set(first["n_M"]) == {4}
+    assert (read(done.results / "tables" / "first_layer_counts.tsv")["features"] == 2).all()
+    assert list(read(done.results / "tables" / "grouping.tsv")["model"].unique()) == MODELS
 
 
 def test_the_truth_lies_on_the_side_that_its_table_says(done):
@@ -142,7 +216,15 @@ def test_a_changed_method_runs_its_own_maps_and_no_training(done):
     config["maps"]["methods"]["perturbation"]["l1"] = 1.0
     planned = done.planned(config)
     assert planned["explain"] == 4
-    assert not {"train_fold", "downsample", "make_people"} & set(planned)
+    assert not {"train_fold", "downsample", "make_people", "fit_morphometry", "tabulate_accuracy"} & set(planned)
+
+
+def test_a_changed_setting_of_a_baseline_fits_that_one_only(done):
+    config = copy.deepcopy(CONFIG)
+    config["baselines"]["models"]["knn"]["n_neighbors"] = 3
+    planned = done.planned(config)
+    assert planned["fit_morphometry"] == 4  # two folds, with families together and torn apart
+    assert not {"train_fold", "fit_voxel_svm", "prepare_features", "explain", "cross_validate"} & set(planned)
 
 
 def test_private_things_stay_private(done):
@@ -198,6 +280,8 @@ def test_a_network_from_outside_is_explained_without_training(done, tmp_path, wo
     config = copy.deepcopy(CONFIG)
     config["interpret"] = {"weights": str(done.results / "models" / "fold-0" / "weights.safetensors")}
     config["maps"]["methods"] = {"gradcam": {}}
+    for section, keys in {"baselines": None, "statistics": None, "folds": {"count": 2}}.items():
+        config[section] = keys or {}
     outside = workflow(tmp_path, config)
     outside.run()
     assert not list(outside.results.glob("models/fold-[0-9]*"))

@@ -38,13 +38,13 @@ def test_undefined_folds_do_not_count_nor_do_their_ratios():
     assert corrected_t([0.1, math.nan, 0.2, 0.4], [0.3, 99, 0.5, 0.4]) == pytest.approx(whole)
 
 
-def test_no_spread_over_folds():
-    assert corrected_t([0, 0, 0], 0.5)[2:] == (1, 0, 0)
-    same = corrected_t([0.1 + 0.2, 0.3, 0.3], 0.5)
-    assert same.p == 0
-    assert same.low == same.high == pytest.approx(0.3)
-    assert same.t == math.inf
-    assert corrected_t([-0.5, -0.5], 0.5).t == -math.inf
+def test_numbers_without_spread_tell_nothing_about_their_error():
+    none = corrected_t([0.0, 0.0, 0.0], 0.1)
+    assert (none.t, none.df, none.p) == (0.0, 2, 1.0)
+    same = corrected_t([0.1, 0.1, 0.1], 0.1)  # whose mean is not exactly 0.1
+    assert same.df == 2
+    for test in (same, corrected_t([-0.5, -0.5], 0.5)):
+        assert all(math.isnan(value) for value in (test.t, test.p, test.low, test.high))
 
 
 @pytest.mark.parametrize("values", [[], [0.7], [0.7, math.nan]])

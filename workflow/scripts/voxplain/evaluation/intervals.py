@@ -43,8 +43,9 @@ def corrected_t(differences: Sequence[float], ratio: float | Sequence[float]) ->
     Returns
     -------
     CorrectedT
-        ``t, df, p, low, high``. All but `df` are NaN for fewer than two folds or an unknown ratio. Without any spread
-        over folds the interval has no width, and p is 1 for a mean of 0 and 0 otherwise.
+        ``t, df, p, low, high``. All but `df` are NaN for fewer than two folds, an unknown ratio, and numbers without
+        any spread, which tell nothing about their error (a few small folds can agree by chance); t = 0 and p = 1 when
+        all of them are 0.
     """
     values = np.asarray(differences, dtype=float)
     ratios = np.broadcast_to(np.asarray(ratio, dtype=float), values.shape)[np.isfinite(values)]
@@ -55,9 +56,8 @@ def corrected_t(differences: Sequence[float], ratio: float | Sequence[float]) ->
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     largest = float(np.abs(values).max())
     if sd <= NO_SPREAD * largest:
-        if largest == 0:
-            return CorrectedT(0.0, k - 1, 1.0, mean, mean)
-        return CorrectedT(math.copysign(math.inf, mean), k - 1, 0.0, mean, mean)
+        t, p = (0.0, 1.0) if largest == 0 else (math.nan, math.nan)
+        return CorrectedT(t, k - 1, p, math.nan, math.nan)
     error = sd * math.sqrt(1 / k + ratios.mean())
     t = mean / error
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, k - 1)) * error
