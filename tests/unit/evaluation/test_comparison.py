@@ -8,6 +8,7 @@ from voxplain.base.errors import InputError
 from voxplain.evaluation.comparison import (
     by_model,
     chance_levels,
+    interval_over_folds,
     model_metrics,
     paired_metrics,
     permuted_means,
@@ -66,7 +67,8 @@ def test_summary_in_closed_form(cnn, svm):
     # Accuracies 3/4, 3/4, 1/4: variance 1/12; the 97.5 % quantile of t with two degrees of freedom is 4.302653.
     assert row["mean"] == pytest.approx(7 / 12)
     assert row["sd"] == pytest.approx(math.sqrt(1 / 12))
-    assert row["ci_high"] - row["mean"] == pytest.approx(4.302653 * math.sqrt(5 / 6 / 12), rel=1e-6)
+    # The interval 7/12 ± 4.302653 · √(5/72) reaches beyond both ends of an accuracy.
+    assert (row["ci_low"], row["ci_high"]) == (0, 1)
     assert summary["chance"].tolist() == [0.5] * 6
 
 
@@ -233,3 +235,12 @@ def test_paths_of_all_models_in_one_list():
     assert by_model([], []) == {}
     with pytest.raises(InputError, match="3 files"):
         by_model(["a0", "a1", "b0"], ["a", "b"])
+
+
+def test_interval_of_a_mean_over_folds_in_closed_form():
+    # Variance 1/3, k = 3, n_test / n_train = 1/2; two degrees of freedom.
+    reach = 4.302653 * math.sqrt((1 / 3 + 1 / 2) / 3)
+    low, high = interval_over_folds("mae", [4, 5, 4], [0.5, 0.5, 0.5])
+    assert (low, high) == pytest.approx((13 / 3 - reach, 13 / 3 + reach), rel=1e-6)
+    assert interval_over_folds("mae", [0, 1, 0], [0.5, 0.5, 0.5])[0] == 0
+    assert all(math.isnan(end) for end in interval_over_folds("auc", [0.5], [0.5]))

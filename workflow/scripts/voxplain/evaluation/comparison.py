@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxplain.base.errors import refuse
 from voxplain.evaluation.intervals import corrected_t, permutation_p
-from voxplain.models.metrics import LOWER_IS_BETTER, METRICS, fold_metrics
+from voxplain.models.metrics import BOUNDS, LOWER_IS_BETTER, METRICS, fold_metrics
 
 NETWORK = "cnn"
 Predictions = Mapping[str, Sequence[pd.DataFrame]]
@@ -79,8 +79,8 @@ def summarise_models(
     DataFrame
         ``model, metric, mean, sd, ci_low, ci_high, difference_to_cnn, p_corrected_t, chance, p_permutation``.
 
-        The SD over folds has ddof 1. Interval and p are those of `corrected_t` (for k-fold a heuristic; the interval
-        is not cut at the bounds of a metric). A fold in which a metric is undefined, as the AUC is when a class has
+        The SD over folds has ddof 1. Interval and p are those of `corrected_t` (for k-fold a heuristic); the interval
+        is cut at the bounds of its metric. A fold in which a metric is undefined, as the AUC is when a class has
         nobody in it, does not count for that metric. The difference to the network is the mean over folds of model
         minus network, both measured on the people that both predicted; n_train is the smaller one of the two. `chance`
         is what needs no image, among the people that the model predicted: the share of the largest class, 1 / classes,
@@ -95,14 +95,14 @@ def summarise_models(
             versus, paired, people = paired_metrics(predictions[model], predictions[NETWORK], task, labels)
             ratio = people / np.fmin(sizes[model], sizes[NETWORK])
         for metric in METRICS[task]:
-            interval = corrected_t(own[metric], own["n_test"] / sizes[model])
+            low, high = interval_over_folds(metric, own[metric], own["n_test"] / sizes[model])
             row = {
                 "model": model,
                 "metric": metric,
                 "mean": own[metric].mean(),
                 "sd": own[metric].std(ddof=1),
-                "ci_low": interval.low,
-                "ci_high": interval.high,
+                "ci_low": low,
+                "ci_high": high,
                 "difference_to_cnn": math.nan,
                 "p_corrected_t": math.nan,
                 "chance": chance[metric],
@@ -117,6 +117,12 @@ def summarise_models(
                 row["p_permutation"] = permutation_p(row["mean"], draws, metric in LOWER_IS_BETTER)
             rows.append(row)
     return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
+
+
+def interval_over_folds(metric: str, values: Sequence[float], ratio: Sequence[float]) -> tuple[float, float]:
+    """Return the interval of `corrected_t` for the mean of a metric over folds, cut at the metric's bounds."""
+    interval = corrected_t(values, ratio)
+    return tuple(float(np.clip(end, *BOUNDS[metric])) for end in (interval.low, interval.high))
 
 
 def paired_metrics(

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from voxplain.evaluation.comparison import NETWORK, Predictions, model_metrics, paired_metrics, training_sizes
+from voxplain.evaluation.comparison import (
+    NETWORK,
+    Predictions,
+    interval_over_folds,
+    model_metrics,
+    paired_metrics,
+    training_sizes,
+)
 from voxplain.evaluation.intervals import corrected_t, correlation_test
 from voxplain.evaluation.matching import matched_metrics
 from voxplain.evaluation.single_number import predict_from
@@ -108,10 +115,10 @@ def _fold_rows(
     ratio = metrics["n_test"] / metrics["n_train"].to_numpy(dtype=float, na_value=math.nan)
     rows = []
     for metric in METRICS[task]:
-        interval = corrected_t(metrics[metric], ratio)
+        low, high = interval_over_folds(metric, metrics[metric], ratio)
         row = {"analysis": analysis, "model": model, "group": EVERYONE, "metric": metric, "note": note}
         row |= {"mean": metrics[metric].mean(), "sd": metrics[metric].std(ddof=1), "n": int(metrics["n_test"].sum())}
-        rows.append(row | {"ci_low": interval.low, "ci_high": interval.high})
+        rows.append(row | {"ci_low": low, "ci_high": high})
     return rows
 
 

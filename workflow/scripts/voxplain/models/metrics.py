@@ -11,6 +11,7 @@ from voxplain.models.answers import Answers
 
 METRICS = {"classification": ("accuracy", "balanced_accuracy", "auc"), "regression": ("mae", "r")}
 LOWER_IS_BETTER = frozenset({"mae"})
+BOUNDS = {"accuracy": (0, 1), "balanced_accuracy": (0, 1), "auc": (0, 1), "mae": (0, math.inf), "r": (-1, 1)}
 
 
 def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = ()) -> dict[str, float]:

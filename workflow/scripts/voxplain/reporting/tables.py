@@ -57,7 +57,7 @@ def _percent(value: object) -> str:
 
 def _score(value: object) -> str:
     value = float(value)
-    return f"{value:.{3 if abs(value) < 10 else 1}f}".replace("-", "−")
+    return f"{value:z.{3 if abs(value) < 10 else 1}f}".replace("-", "−")
 
 
 def _difference(value: object) -> str:

@@ -170,7 +170,7 @@ def number(value: float, digits: int = 2) -> str:
     """Return a number for reading: two decimals, three significant digits when it is large, ``n/a`` for NaN."""
     if pd.isna(value):
         return "n/a"
-    text = f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.0f}"
+    text = f"{value:z.{digits}f}" if abs(value) < 100 else f"{value:.0f}"
     return text.replace("-", "−")
 
 

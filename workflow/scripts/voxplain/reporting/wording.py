@@ -63,7 +63,7 @@ PHANTOM = (
 SIZE = "Head size alone does as well, within one standard deviation: the maps may show little more than head size."
 INTERVALS = (
     "Intervals are those of the corrected resampled t-test (Nadeau and Bengio 2003) over folds. It was made for "
-    "repeated random splits; for cross-validation in folds it is a heuristic. They are not cut where a score ends."
+    "repeated random splits; for cross-validation in folds it is a heuristic. They are cut where a score ends."
 )
 DIFFERENCES = (
     "Differences to the CNN and their p-values come from the same test, on the people that both models predicted in "
@@ -90,7 +90,9 @@ MATCHED = (
 )
 RESIDUALISED = (
     "Head size was regressed out of every feature with slopes learned on the training people of each fold, and the "
-    "models were trained anew. Only the linear part of it is gone. The CNN was not trained anew."
+    "models were trained anew. Only the linear part of it is gone, but with it goes whatever else differs between the "
+    "classes in step with head size, even where the images do not show head size: a fall alone does not prove that a "
+    "model used it, and the matched pairs are the fairer test. The CNN was not trained anew."
 )
 CORRELATION = (
     "Within a class, head size says nothing about the class. A correlation other than 0 shows that the network's "
@@ -102,8 +104,9 @@ IMPORTANCE = (
     "Features that say the same share their permutation importance: one that ranks low may still matter."
 )
 MORPHOMETRY_AND_MAPS = (
-    "A point is a region whose name occurs among the features. Both shares grow with the size of a region and "
-    "neighbours resemble each other, so that no p-value stands beside the correlation."
+    "A point is a region whose name occurs among the features. The share of a map grows with the size of a region, and "
+    "neighbours resemble each other, so that no p-value stands beside the correlation. Where few regions matter, the "
+    "ranks of all the others are noise on both sides and the correlation is near 0: look at the outermost points."
 )
 FIRST_LAYER = (
     "Mean activation and entropy of every feature after the network's first layer, in people whom that network had "
