@@ -25,6 +25,7 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/maps.smk"
 include: "workflow/rules/population.smk"
 include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -1,5 +1,6 @@
 """The other ways in: people in HCP layout, a plain table with a number to predict, and what a changed image re-runs."""
 
+import copy
 import re
 
 import nibabel as nib
@@ -147,6 +148,15 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
     table = pd.read_csv(next(ages.results.glob("maps/gradcam/*/maps.tsv")), sep="\t", na_values="n/a")
     assert set(table["explained"]) == {"regression"}
     assert table["score_before"].isna().all()  # a prediction of a restricted target
+
+
+def test_another_head_size_trains_no_network_anew(ages):
+    config = copy.deepcopy(ages.config)
+    config["cohort"]["size"]["column"] = "FS_Demo_GM_01_L_Vol"
+    planned = ages.planned(config)
+    assert planned["collect_confounders"] == 1
+    assert "tabulate_confounds" in planned
+    assert not {"tabulate_participants", "assign_folds", "train_fold", "explain", "cross_validate"} & set(planned)
 
 
 def test_a_restricted_target_reaches_no_public_file(ages):

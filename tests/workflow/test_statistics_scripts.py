@@ -117,7 +117,8 @@ def test_curves(run_folder, task):
     assert summary["metric"].tolist() == [*names, "slope", "intercept"] * 2
 
 
-def test_confounds(run_folder, task):
+@pytest.mark.parametrize("hide_target", [False, True])
+def test_confounds(run_folder, task, hide_target):
     script("tabulate_confounds").run(
         predictions=paths(run_folder, "cnn", "svm"),
         residualised=paths(run_folder, "svm"),
@@ -128,6 +129,7 @@ def test_confounds(run_folder, task):
         labels=LABELS if task == "classification" else [],
         caliper_sd=0.2,
         target_is_age=False,
+        hide_target=hide_target,
     )
     table = read_table(run_folder / "confounds.tsv")
     matched = ["tiv_matched"] if task == "classification" else []
@@ -136,6 +138,8 @@ def test_confounds(run_folder, task):
     assert table["mean"].notna().all()
     groups = table.loc[table["analysis"] == "score_tiv_correlation", "group"].tolist()
     assert groups == (LABELS if task == "classification" else ["everyone", "everyone"])
+    of_classes = table["group"].isin(LABELS)
+    assert table.loc[of_classes, "n"].isna().all() if hide_target else table["n"].notna().all()
     assert "participant_id" not in table
 
 

@@ -20,8 +20,8 @@ rule prepare_features:
     conda:
         "../../envs/cpu.yaml"
     params:
-        cohort=without(COHORT, "min_found"),
-        settings=config["baselines"]["features"],
+        cohort=cohort_of_features(COHORT),
+        settings=ordered(config["baselines"]["features"]),
         code=code_of("prepare_features"),
     script:
         "../scripts/prepare_features.py"
@@ -30,9 +30,8 @@ rule prepare_features:
 rule collect_confounders:
     """Head size and age of everybody in the stack, from tables or estimated from the images."""
     input:
-        participants="{results}/private/participants.tsv",
+        unpack(confounder_tables),
         index="{results}/images/index.tsv",
-        cohort="{results}/tables/cohort.tsv",
     output:
         "{results}/private/confounders.tsv",
     log:
@@ -42,6 +41,9 @@ rule collect_confounders:
     conda:
         "../../envs/cpu.yaml"
     params:
+        cohort=ordered(COHORT, "min_found"),
+        tables=tables_of_the_phantom,
+        seed=config["seed"],
         estimate=COHORT["size"]["estimate"],
         align=config["images"]["align"],
         space=config["images"]["space"],
@@ -84,7 +86,7 @@ rule fit_voxel_svm:
         confounders="{results}/private/confounders.tsv",
     output:
         predictions="{results}/private/baselines/{scheme}/svm_fold-{fold}.tsv",
-        residualised=RESIDUALISED("{results}/private/baselines/{scheme}/svm-residualised_fold-{fold}.tsv"),
+        residualised=where_size_is_known("{results}/private/baselines/{scheme}/svm-residualised_fold-{fold}.tsv"),
         settings="{results}/baselines/{scheme}/svm_fold-{fold}_settings.tsv",
     log:
         "{results}/logs/fit_voxel_svm/{scheme}_fold-{fold}.log",
@@ -95,9 +97,11 @@ rule fit_voxel_svm:
     params:
         task=COHORT["task"],
         labels=CLASSES,
-        settings=config["baselines"]["models"].get("svm"),
+        settings=ordered(config["baselines"]["models"].get("svm")),
         inner_folds=config["baselines"]["inner_folds"],
         grouped=lambda wildcards: wildcards.scheme == "folds" and config["folds"]["grouped"],
+        # On folds that tear families apart nothing but the predictions is asked for.
+        predictions_only=lambda wildcards: wildcards.scheme != "folds",
         seed=config["seed"],
         code=code_of("fit_voxel_svm"),
     script:
@@ -113,7 +117,7 @@ rule fit_morphometry:
         confounders="{results}/private/confounders.tsv",
     output:
         predictions="{results}/private/baselines/{scheme}/{model}_fold-{fold}.tsv",
-        residualised=RESIDUALISED("{results}/private/baselines/{scheme}/{model}-residualised_fold-{fold}.tsv"),
+        residualised=where_size_is_known("{results}/private/baselines/{scheme}/{model}-residualised_fold-{fold}.tsv"),
         settings="{results}/baselines/{scheme}/{model}_fold-{fold}_settings.tsv",
         importance="{results}/baselines/{scheme}/{model}_fold-{fold}_importance.tsv",
     log:
@@ -125,10 +129,12 @@ rule fit_morphometry:
     params:
         task=COHORT["task"],
         labels=CLASSES,
-        settings=lambda wildcards: config["baselines"]["models"][wildcards.model],
+        settings=lambda wildcards: ordered(config["baselines"]["models"][wildcards.model]),
         inner_folds=config["baselines"]["inner_folds"],
         repeats=config["baselines"]["permutation_repeats"],
         grouped=lambda wildcards: wildcards.scheme == "folds" and config["folds"]["grouped"],
+        # On folds that tear families apart nothing but the predictions is asked for.
+        predictions_only=lambda wildcards: wildcards.scheme != "folds",
         seed=config["seed"],
         code=code_of("fit_morphometry"),
     script:
@@ -136,15 +142,11 @@ rule fit_morphometry:
 
 
 rule tabulate_importance:
-    """What the models on morphometry rest on, with its spread over folds, and the settings that they chose."""
+    """What the models on morphometry rest on, with its spread over folds."""
     input:
-        importances=expand(
-            "{{results}}/baselines/folds/{model}_fold-{fold}_importance.tsv", model=MORPHOMETRY, fold=FOLDS
-        ),
-        settings=expand("{{results}}/baselines/folds/{model}_fold-{fold}_settings.tsv", model=BASELINES, fold=FOLDS),
+        expand("{{results}}/baselines/folds/{model}_fold-{fold}_importance.tsv", model=MORPHOMETRY, fold=FOLDS),
     output:
-        importance="{results}/tables/morphometry_importance.tsv",
-        hyperparameters="{results}/tables/hyperparameters.tsv",
+        "{results}/tables/morphometry_importance.tsv",
     log:
         "{results}/logs/tabulate_importance.log",
     benchmark:
@@ -152,6 +154,27 @@ rule tabulate_importance:
     conda:
         "../../envs/cpu.yaml"
     params:
+        models=MORPHOMETRY,
         code=code_of("tabulate_importance"),
     script:
         "../scripts/tabulate_importance.py"
+
+
+rule tabulate_hyperparameters:
+    """The settings that each fold of each model used, chosen within its training people where there was a choice."""
+    input:
+        expand("{{results}}/baselines/folds/{model}_fold-{fold}_settings.tsv", model=BASELINES, fold=FOLDS),
+    output:
+        "{results}/tables/hyperparameters.tsv",
+    log:
+        "{results}/logs/tabulate_hyperparameters.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_hyperparameters.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=BASELINES,
+        folds=FOLDS,
+        code=code_of("tabulate_hyperparameters"),
+    script:
+        "../scripts/tabulate_hyperparameters.py"

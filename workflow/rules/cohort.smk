@@ -1,7 +1,7 @@
 # Purpose: who takes part. The embedded phantom writes itself in HCP layout; every source ends in the same table.
 # Inputs: the user's tables (or nothing); outputs: private/participants.tsv, tables/cohort.tsv, private/folds.tsv.
 
-PHANTOM_SETTINGS = without(COHORT["phantom"], "keep_volumes") if PHANTOM else {}
+PHANTOM_SETTINGS = ordered(COHORT["phantom"], "keep_volumes") if PHANTOM else {}
 
 
 rule make_parcels:
@@ -102,12 +102,10 @@ rule tabulate_participants:
     conda:
         "../../envs/cpu.yaml"
     params:
-        # Without what cannot change the table: volumes that are kept, and the least share of found images, which was
-        # checked when the workflow was planned.
-        cohort={key: without(value, "keep_volumes", "estimate") for key, value in COHORT.items() if key != "min_found"},
+        # Head size and age are collected elsewhere, so that a correction of theirs trains no network anew.
+        cohort=COHORT_OF_FOLDS,
         on_bad_image=config["images"]["on_bad_image"],
-        # The phantom's tables are results; other sources name theirs in the config.
-        tables=lambda wildcards, input: dict(input.items()) if PHANTOM else {},
+        tables=tables_of_the_phantom,
         # Images that came or went change the cohort; images that merely changed do not.
         found=lambda wildcards: fingerprint("\n".join(found()["participant_id"])),
         seed=config["seed"],

@@ -5,12 +5,14 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
-from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
+from voxplain.attribution import METHOD_NAMES
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
-from voxplain.cohort.people import count_people, data_root, found_people, parse_people, target_is_restricted
+from voxplain.cohort.people import count_people, data_root, found_people, parse_people, read_roster
+from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import labels_of
+from voxplain.configuration import check_config, cohort_of_features, cohort_of_folds, ordered, tidy
 
 
 def plainly(function, *arguments):
@@ -21,25 +23,7 @@ def plainly(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
-def without(settings, *keys):
-    """Settings (or any other value) without some keys."""
-    return {k: v for k, v in settings.items() if k not in keys} if isinstance(settings, dict) else settings
-
-
-def expand_home(settings):
-    """Put the home folder in the place of ~, in every path of the config."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            expand_home(value)
-        elif isinstance(value, list):
-            settings[key] = [
-                str(Path(v).expanduser()) if isinstance(v, str) and v.startswith("~") else v for v in value
-            ]
-        elif isinstance(value, str) and value.startswith("~"):
-            settings[key] = str(Path(value).expanduser())
-
-
-expand_home(config)
+config.update(tidy(config))
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
 if COHORT["source"] not in COHORT:
@@ -61,55 +45,7 @@ FIRST_LAYER = config["features"]["first_layer"] and len(CLASSES) == 2 and not EX
 CONFOUNDS = not EXTERNAL
 
 
-def check_config():
-    """Refuse what a schema cannot see: keys that contradict each other."""
-    problems = []
-    if COHORT["task"] == "regression" and COHORT["labels"]:
-        problems.append("cohort.labels is for classification; cohort.task is regression")
-    known = {"channels", "blocks", "dropout"}
-    if config["model"]["network"] == "VoxelCNN" and set(config["model"]["arguments"]) - known:
-        strangers = ", ".join(sorted(set(config["model"]["arguments"]) - known))
-        problems.append(f"model.arguments: VoxelCNN has no {strangers}; it has {', '.join(sorted(known))}")
-    threshold = config["population"]["threshold"]
-    if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
-        problems.append("population.threshold: top_percent is at most 100")
-    if PHANTOM and "parcels" in config["atlases"]:
-        problems.append("atlases.parcels: the phantom brings an atlas of that name; choose another one")
-    for_classes, for_numbers = {"logistic"}, {"ridge", "svr"}
-    for model in sorted(set(BASELINES) & (for_numbers if CLASSES else for_classes)):
-        problems.append(f"baselines.models.{model}: it does not do {COHORT['task']}")
-    if EXTERNAL and (BASELINES or PERMUTATIONS or UNGROUPED):
-        problems.append(
-            "interpret.weights: a network from outside has no folds; take out baselines.models, statistics.permutations "
-            "and folds.compare_ungrouped"
-        )
-    if MORPHOMETRY and COHORT["source"] == "table" and not config["baselines"]["features"]["tables"]:
-        problems.append(f"baselines.features.tables: {', '.join(MORPHOMETRY)} need a table of features")
-    if PHANTOM and COHORT["size"]["file"]:
-        problems.append("cohort.size.file: the phantom measures its own heads")
-    if UNGROUPED and not config["folds"]["grouped"]:
-        problems.append("folds.compare_ungrouped: there is nothing to compare while folds.grouped is false")
-    least = len(CLASSES or "1") * (2 if "t" in STATISTICS else 1)
-    signed_statistics = {"mean_signed", "t"} & set(STATISTICS)
-    for name, settings in config["maps"]["methods"].items():
-        target = settings["target"] or ("contrast" if len(CLASSES) == 2 else "predicted")
-        where = f"maps.methods.{name}"
-        if target == "contrast" and len(CLASSES) not in (0, 2):
-            problems.append(f"{where}.target: contrast needs two classes, not {len(CLASSES)}")
-        elif target not in ("predicted", "true", "contrast", *CLASSES):
-            problems.append(f"{where}.target: {target!r} is none of predicted, true, contrast, {', '.join(CLASSES)}")
-        elif target in ("predicted", "true") and name not in NON_NEGATIVE and CLASSES and signed_statistics:
-            problems.append(
-                f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
-                "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
-            )
-        if settings["people"] is not None and settings["people"] < least:
-            problems.append(f"{where}.people: {settings['people']} leaves a class without maps; at least {least}")
-    if problems:
-        refuse("The configuration contradicts itself", problems, "config/README.md explains every key.")
-
-
-plainly(check_config)
+plainly(check_config, config, CLASSES)
 if PHANTOM:  # its parcels are the demo's atlas
     config["atlases"]["parcels"] = {
         "image": f"{RESULTS}/phantom/parcels.nii.gz",
@@ -122,7 +58,15 @@ SCORED = (
     and COHORT["target"] == "Gender"
     and (COHORT["phantom"]["space"] == "mni" or config["images"]["align"] in ("affine", "syn"))
 )
-PEOPLE = plainly(count_people, COHORT)
+
+
+@lru_cache(maxsize=None)
+def roster():
+    """Everybody in the tables, read once."""
+    return plainly(read_roster, COHORT, config["seed"])
+
+
+PEOPLE = plainly(count_people, COHORT, roster())
 BATCHES = list(range(ceil(PEOPLE / config["images"]["subjects_per_job"])))
 PARTS = list(range(ceil(PEOPLE / len(FOLDS) / config["maps"]["subjects_per_job"])))
 
@@ -144,7 +88,7 @@ wildcard_constraints:
 @lru_cache(maxsize=None)
 def found():
     """The people whose images exist, sorted by id."""
-    return plainly(found_people, COHORT, config["seed"])[0]
+    return plainly(found_people, COHORT, config["seed"], roster())[0]
 
 
 if workflow.is_main_process:
@@ -154,7 +98,7 @@ if workflow.is_main_process:
 @lru_cache(maxsize=None)
 def listed_ids():
     """Everybody in the tables, with or without an image, sorted."""
-    return list(plainly(parse_people, COHORT, config["seed"])["participant_id"])
+    return list(plainly(parse_people, COHORT, config["seed"], roster())["participant_id"])
 
 
 @lru_cache(maxsize=None)
@@ -163,15 +107,25 @@ def hide_target():
     return plainly(target_is_restricted, COHORT)
 
 
-if UNGROUPED and workflow.is_main_process and found()["group"].isna().all():
-    raise WorkflowError("folds.compare_ungrouped: no families are known, so that there is nothing to compare")
+def check_families():
+    """Refuse to compare folds with and without families where there are none to tear apart."""
+    if not found()["group"].dropna().duplicated().any():
+        refuse(
+            "folds.compare_ungrouped: no two people are known to be relatives, so that there is nothing to compare",
+            advice="Name families by cohort.hcp.restricted_csv or cohort.table.group_column, or set it to false.",
+        )
+
+
+if UNGROUPED and workflow.is_main_process:
+    plainly(check_families)
+COHORT_OF_FOLDS = plainly(cohort_of_folds, COHORT)
 plainly(check_size_settings, COHORT, config["images"])
-SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"])
+SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"], roster())
 AGE_COLUMNS = ("Age", "Age_in_Yrs") if COHORT["source"] != "table" else (COHORT["table"]["age_column"],)
 TARGET_IS_AGE = COHORT["target"] in AGE_COLUMNS
 
 
-def RESIDUALISED(path):
+def where_size_is_known(path):
     """A file that is made only where head size is known."""
     return [path] if SIZE_KNOWN else []
 
@@ -198,10 +152,22 @@ def cohort_tables(wildcards):
             "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
             "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
         }
-    section = COHORT[COHORT["source"]]
+    section = COHORT_OF_FOLDS[COHORT["source"]]
     keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
-    sizes = {"sizes": COHORT["size"]["file"]} if COHORT["size"]["file"] else {}
-    return {key: section[key] for key in keys if section.get(key)} | sizes
+    return {key: section[key] for key in keys if section.get(key)}
+
+
+def confounder_tables(wildcards):
+    """Tables that head size and age come from."""
+    tables = cohort_tables(wildcards)
+    if COHORT["source"] == "hcp" and COHORT["hcp"]["freesurfer_csv"]:
+        tables["freesurfer_csv"] = COHORT["hcp"]["freesurfer_csv"]
+    return tables | ({"sizes": COHORT["size"]["file"]} if COHORT["size"]["file"] else {})
+
+
+def tables_of_the_phantom(wildcards, input):
+    """The phantom's tables are results; other sources name theirs in the config."""
+    return {key: input[key] for key in ("unrestricted_csv", "restricted_csv")} if PHANTOM else {}
 
 
 def feature_tables(wildcards):

@@ -23,7 +23,7 @@ rule downsample:
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else str(data_root(COHORT)),
-        settings=without(config["images"], "on_bad_image", "subjects_per_job"),
+        settings=ordered(config["images"], "on_bad_image", "subjects_per_job"),
         seed=config["seed"],
         code=code_of("downsample"),
     script:

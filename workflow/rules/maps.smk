@@ -23,7 +23,7 @@ rule explain:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        settings=lambda wildcards: config["maps"]["methods"][wildcards.method],
+        settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method]),
         parts=len(PARTS),
         hide_target=lambda wildcards: hide_target(),
         device=config["device"],

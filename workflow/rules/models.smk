@@ -27,8 +27,8 @@ rule train_fold:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        model=config["model"],
-        training=config["training"],
+        model=ordered(config["model"]),
+        training=ordered(config["training"]),
         task=COHORT["task"],
         labels=CLASSES,
         device=config["device"],
@@ -61,7 +61,7 @@ rule import_network:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        model=config["model"],
+        model=ordered(config["model"]),
         task=COHORT["task"],
         labels=CLASSES,
         device=config["device"],

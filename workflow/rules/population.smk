@@ -100,7 +100,7 @@ rule prepare_atlas:
     conda:
         "../../envs/cpu.yaml"
     params:
-        settings=lambda wildcards: config["atlases"][wildcards.atlas],
+        settings=lambda wildcards: ordered(config["atlases"][wildcards.atlas]),
         code=code_of("prepare_atlas"),
     script:
         "../scripts/prepare_atlas.py"

@@ -46,8 +46,8 @@ rule cross_validate:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        model=config["model"],
-        training=config["training"],
+        model=ordered(config["model"]),
+        training=ordered(config["training"]),
         task=COHORT["task"],
         labels=CLASSES,
         device=config["device"],
@@ -133,6 +133,7 @@ rule tabulate_confounds:
         labels=CLASSES,
         caliper_sd=config["statistics"]["caliper_sd"],
         target_is_age=TARGET_IS_AGE,
+        hide_target=lambda wildcards: hide_target(),
         code=code_of("tabulate_confounds"),
     script:
         "../scripts/tabulate_confounds.py"
@@ -209,6 +210,7 @@ rule compare_first_layer:
     params:
         folds=FOLDS,
         labels=CLASSES,
+        hide_target=lambda wildcards: hide_target(),
         code=code_of("compare_first_layer"),
     script:
         "../scripts/compare_first_layer.py"

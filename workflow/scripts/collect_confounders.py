@@ -2,13 +2,13 @@
 
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log
-from voxplain.cohort.confounders import collect_confounders
+from voxplain.cohort.confounders import collect_confounders, read_measures
 
 
-def run(participants, index, cohort, output, *, estimate, align, space):
-    people = read_table(participants, dtype={"participant_id": str, "size": float, "age": str})
-    summary = read_table(cohort, index_col="key")["value"]
-    table = collect_confounders(people, read_table(index), summary["size_source"], estimate, align, space)
+def run(index, output, *, cohort, tables, seed, estimate, align, space):
+    stack = read_table(index)
+    people, size_source = read_measures(cohort, seed, tables, stack["participant_id"])
+    table = collect_confounders(people, stack, size_source, estimate, align, space)
     sources = table["tiv_source"].dropna().unique()
     source = sources[0] if len(sources) else "no source"
     print(f"Head size ({source}): {table['tiv_mm3'].count()} of {len(table)} people")
@@ -19,10 +19,11 @@ def run(participants, index, cohort, output, *, estimate, align, space):
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         run(
-            snakemake.input.participants,
             snakemake.input.index,
-            snakemake.input.cohort,
             snakemake.output[0],
+            cohort=snakemake.params.cohort,
+            tables=snakemake.params.tables,
+            seed=snakemake.params.seed,
             estimate=snakemake.params.estimate,
             align=snakemake.params.align,
             space=snakemake.params.space,

@@ -7,7 +7,7 @@ from voxplain.base.jobs import job_log
 from voxplain.features.group_differences import compare_groups, count_significant
 
 
-def run(features, confounders, table, counts, *, folds, labels):
+def run(features, confounders, table, counts, *, folds, labels, hide_target):
     tiv = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float)
     parts = []
     for fold, path in zip(folds, features, strict=True):
@@ -15,6 +15,8 @@ def run(features, confounders, table, counts, *, folds, labels):
         differences.insert(0, "fold", fold)
         parts.append(differences)
     differences = pd.concat(parts, ignore_index=True)
+    if hide_target:  # how many people belong to a class is then nobody's business
+        differences[[f"n_{label}" for label in labels]] = None
     write_table(differences, table)
     write_table(count_significant(differences, labels), counts)
 
@@ -28,4 +30,5 @@ if __name__ == "__main__":
             snakemake.output.counts,
             folds=snakemake.params.folds,
             labels=snakemake.params.labels,
+            hide_target=snakemake.params.hide_target,
         )

@@ -10,7 +10,7 @@ from voxplain.evaluation.morphometry import COLUMNS, CORRELATION_COLUMNS, LEAST_
 
 
 def run(importance, regions, table, correlation, *, atlases):
-    features, tables, correlations = read_table(importance), [], []
+    features, tables, correlations = read_table(importance, dtype={"feature": str}), [], []
     for atlas, path in zip(atlases, regions, strict=True):
         compared, rho = compare(features, read_table(path))
         if compared.empty:

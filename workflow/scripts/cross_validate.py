@@ -13,12 +13,12 @@ def run(
     stack, index, folds, participants, predictions, *, permutation, settings, grouped, seed, device, partial, code
 ):  # fmt: skip
     people = read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
+    families = families_of(read_table(participants), people["participant_id"]) if grouped else None
     words = ("fold",)  # without a permutation these are the seeds of train_fold
     if permutation is not None:
-        people["target"] = shuffle_targets(people, seed, permutation)
+        people["target"] = shuffle_targets(people, seed, permutation, families)
         words = ("permutation", permutation)
     seeds = {fold: seed_for(seed, *words, fold) for fold in people["fold"].unique()}
-    families = families_of(read_table(participants), people["participant_id"]) if grouped else None
     with on_device(*device) as chosen:
         table = cross_validate(read_array(stack), people, settings, chosen, seeds, f"{partial}_{code}", families)
     write_table(table, predictions)

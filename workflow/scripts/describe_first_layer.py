@@ -1,6 +1,7 @@
 """Rule describe_first_layer: the network of one fold in; what its first features do in people it has not seen out."""
 
 from voxplain.base.device import on_device
+from voxplain.base.errors import InputError
 from voxplain.base.files import read_array, read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.features.first_layer import describe
@@ -12,7 +13,11 @@ def run(weights, stack, index, folds, output, *, fold, layer, bins, device):
     people = read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
     tested = people[people["fold"] == fold]
     with on_device(*device) as chosen:
-        described = describe(model, read_array(stack), list(tested.index), chosen, layer, bins)
+        try:
+            described = describe(model, read_array(stack), list(tested.index), chosen, layer, bins)
+        except InputError as error:
+            advice = "Name another layer by features.layer, or set features.first_layer: false."
+            raise InputError(f"{error}\n{advice}") from None
     known = tested[["participant_id", "target"]]
     write_table(known.merge(described, left_index=True, right_on="row").drop(columns="row"), output)
 

@@ -3,10 +3,11 @@
 from voxplain.base.files import read_table
 from voxplain.base.jobs import job_log
 from voxplain.reporting.importance import draw_importance
+from voxplain.reporting.reading import NAMES
 
 
 def run(importance, picture, labels):
-    draw_importance(read_table(importance), picture, labels)
+    draw_importance(read_table(importance, dtype=NAMES), picture, labels)
 
 
 if __name__ == "__main__":

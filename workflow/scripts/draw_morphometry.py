@@ -3,10 +3,11 @@
 from voxplain.base.files import read_table
 from voxplain.base.jobs import job_log
 from voxplain.reporting.morphometry import draw_morphometry
+from voxplain.reporting.reading import NAMES
 
 
 def run(regions, correlation, picture):
-    draw_morphometry(read_table(regions), read_table(correlation), picture)
+    draw_morphometry(read_table(regions, dtype=NAMES), read_table(correlation, dtype=NAMES), picture)
 
 
 if __name__ == "__main__":

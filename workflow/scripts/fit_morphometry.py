@@ -7,6 +7,7 @@ from voxplain.base.jobs import job_log
 from voxplain.base.threads import numeric_threads
 from voxplain.baselines.importance import importances
 from voxplain.baselines.nested import fit_fold
+from voxplain.baselines.sized import with_known_size
 from voxplain.cohort.participants import read_private
 
 
@@ -28,13 +29,14 @@ def run(
     inner_folds,
     repeats,
     grouped,
+    predictions_only,
     seed,
 ):
     table = read_table(features, dtype={"participant_id": str}).set_index("participant_id")
     people = read_private(folds, task).set_index("participant_id")
     people = people[people.index.isin(table.index)]  # nobody else has morphometry
     groups = read_private(participants, task).set_index("participant_id")["group"] if grouped else None
-    tiv = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float).dropna()
+    tiv = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float)
 
     def fit(chosen, sizes=None):
         tested = chosen["fold"].astype(str) == str(fold)
@@ -58,16 +60,17 @@ def run(
     with numeric_threads(1):
         raw, guesses = fit(people)
         tested = people.index[people["fold"].astype(str) == str(fold)]
-        shares = importances(raw, table.loc[tested], people["target"].loc[tested], task, labels, repeats, seed)
+        shuffles = 0 if predictions_only else repeats
+        shares = importances(raw, table.loc[tested], people["target"].loc[tested], task, labels, shuffles, seed)
         print(f"{model}, fold {fold}: {len(people) - len(tested)} people trained on, {len(tested)} tested")
         write_table(guesses, predictions)
         write_table(raw.settings, settings)
         write_table(shares, importance)
         if residualised:
-            sized = people[people.index.isin(tiv.index)]
-            # Where no head size is known, nobody is predicted.
-            write_table(fit(sized, tiv)[1] if len(sized) else guesses.head(0), residualised)
-            print(f"{model}, fold {fold}: head size is known of {len(sized)} of {len(people)} people")
+            sizes, is_tested = tiv.reindex(people.index), people.index.isin(tested)
+            sized = with_known_size(sizes, is_tested, people["target"], task, labels) & (not predictions_only)
+            write_table(fit(people[sized], sizes)[1] if sized.any() else guesses.head(0), residualised)
+            print(f"{model}, fold {fold}: {sized.sum()} of {len(people)} people in the model without head size")
 
 
 if __name__ == "__main__":
@@ -87,5 +90,6 @@ if __name__ == "__main__":
             inner_folds=params.inner_folds,
             repeats=params.repeats,
             grouped=params.grouped,
+            predictions_only=params.predictions_only,
             seed=params.seed,
         )

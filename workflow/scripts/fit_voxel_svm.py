@@ -6,6 +6,7 @@ from voxplain.base.files import read_array, read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.base.threads import numeric_threads
 from voxplain.baselines.predictions import no_predictions
+from voxplain.baselines.sized import with_known_size
 from voxplain.baselines.voxel_svm import fit_voxel_svm
 from voxplain.cohort.participants import read_private
 
@@ -26,6 +27,7 @@ def run(
     hyperparameters,
     inner_folds,
     grouped,
+    predictions_only,
     seed,
 ):
     pairs, totals = read_array(products, memory_map=False), read_table(sums)
@@ -38,7 +40,6 @@ def run(
     def fit(included, confounder=None):
         train, test = np.flatnonzero(included & ~tested), np.flatnonzero(included & tested)
         known = people.loc[test, ["participant_id", "fold", "target"]].reset_index(drop=True)
-        # Where no head size is known, nobody is predicted.
         if not (len(train) and len(test)):
             return known.join(no_predictions(task, labels)), None
         guesses, used = fit_voxel_svm(
@@ -66,8 +67,9 @@ def run(
         if residualised:
             sizes = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float)
             sizes = sizes.reindex(people["participant_id"]).to_numpy()
-            write_table(fit(np.isfinite(sizes), sizes)[0], residualised)
-            print(f"svm, fold {fold}: head size is known of {np.sum(np.isfinite(sizes))} of {len(people)} people")
+            sized = with_known_size(sizes, tested, people["target"], task, labels) & (not predictions_only)
+            write_table(fit(sized, sizes)[0], residualised)
+            print(f"svm, fold {fold}: {np.sum(sized)} of {len(people)} people in the model without head size")
 
 
 if __name__ == "__main__":
@@ -84,5 +86,6 @@ if __name__ == "__main__":
             hyperparameters=params.settings,
             inner_folds=params.inner_folds,
             grouped=params.grouped,
+            predictions_only=params.predictions_only,
             seed=params.seed,
         )

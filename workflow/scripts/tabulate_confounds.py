@@ -1,12 +1,14 @@
 """Rule tabulate_confounds: predictions, head size and age in; what head size and age explain of them out."""
 
+import pandas as pd
+
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.evaluation.comparison import NETWORK, by_model
-from voxplain.evaluation.confounds import tabulate_confounds
+from voxplain.evaluation.confounds import EVERYONE, tabulate_confounds
 
 
-def run(predictions, residualised, folds, confounders, output, task, labels, caliper_sd, target_is_age):
+def run(predictions, residualised, folds, confounders, output, task, labels, caliper_sd, target_is_age, hide_target):
     table = tabulate_confounds(
         {model: [read_table(path) for path in paths] for model, paths in predictions.items()},
         {model: [read_table(path) for path in paths] for model, paths in residualised.items()},
@@ -17,6 +19,8 @@ def run(predictions, residualised, folds, confounders, output, task, labels, cal
         caliper_sd,
         target_is_age,
     )
+    if hide_target:  # how many people belong to a class is then nobody's business
+        table.loc[table["group"] != EVERYONE, "n"] = pd.NA
     write_table(table, output)
 
 
@@ -33,4 +37,5 @@ if __name__ == "__main__":
             labels=snakemake.params.labels,
             caliper_sd=snakemake.params.caliper_sd,
             target_is_age=snakemake.params.target_is_age,
+            hide_target=snakemake.params.hide_target,
         )

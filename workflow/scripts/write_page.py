@@ -2,7 +2,7 @@
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from voxplain.base.files import write_text
@@ -12,6 +12,8 @@ from voxplain.reporting.privacy import public_settings
 
 # Programs whose versions matter for the numbers.
 PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx")
+# The distributions that XGBoost comes in; a run without it is as good.
+XGBOOST = ("xgboost", "xgboost-cpu")
 
 
 def run(config, results, tables, pictures, index, excluded, folders, methods, groups, atlases, page, provenance):
@@ -29,11 +31,22 @@ def run(config, results, tables, pictures, index, excluded, folders, methods, gr
     }
     figures["regions"] = {atlas: f"{results}/figures/regions_{atlas}.svg" for atlas in atlases}
     maps = {method: [path for path in folders if Path(path).parent.name == method] for method in methods}
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PROGRAMS}
+    versions = installed()
     contents = {"config": config, "tables": named, "figures": figures, "maps": maps, "versions": versions}
     write_page(page, contents)
     record = {"versions": versions, "config": dict(public_settings(config))}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
+
+
+def installed():
+    """Return the versions of Python and of the programs, by their names."""
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PROGRAMS}
+    for name in XGBOOST:
+        try:
+            return versions | {"xgboost": version(name)}
+        except PackageNotFoundError:
+            continue
+    return versions
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.errors import InputError
-from voxplain.baselines.feature_columns import numbers_rows, read_numbers, rename_repeats, why_not_by_values
+from voxplain.baselines.feature_columns import read_numbers, rename_repeats
 from voxplain.baselines.features import read_features
 
 PEOPLE = pd.DataFrame({"participant_id": ["103", "101", "102", "104", "105"], "target": ["F", "F", "M", "M", "F"]})
@@ -44,14 +44,17 @@ def test_numbers_of_the_cohort_sorted_by_id(volumes):
     assert features["participant_id"].tolist() == ["101", "102", "103", "104"]
     assert features["left"].tolist() == pytest.approx([1.5, 2.5, np.nan, 1.25], nan_ok=True)
     assert features["right"].tolist() == pytest.approx([9, 7, 8, np.nan], nan_ok=True)
-    assert dropped == {"participant_id": "the id", "sex": "the target", "family": "cohort.table.group_column"}
+    group = {"(a restricted field)": "cohort.table.group_column"}  # family
+    assert dropped == {"participant_id": "the id", "sex": "the target"} | group
 
 
 def test_people_without_values(volumes):
     imputed, _ = read([volumes], on_missing="impute")
     assert imputed["participant_id"].tolist() == ["101", "102", "103", "104", "105"]
     assert imputed.iloc[4, 1:].isna().all()
-    with pytest.raises(InputError, match=r"1 of 5 people(.|\n)*105: no value in .*volumes\.csv"):
+    with pytest.raises(
+        InputError, match=r"1 of 5 people lack all values of one of the tables\n  - 105: no value in .*volumes\.csv"
+    ):
         read([volumes], on_missing="fail")
 
 
@@ -124,21 +127,51 @@ def test_never_features(tmp_path):
     people = pd.DataFrame({"participant_id": columns["participant_id"], "target": list("FFMMFM")})
     features, dropped = read([tmp_path / "table.csv"], people)
     assert list(features.columns) == ["participant_id", "volume"]
-    assert set(dropped) == set(columns) - {"volume"}
+    assert set(dropped) == set(columns) - {"volume", "BMI"} | {"(a restricted field)"}
     assert dropped["code"].startswith("it gives the class away")
-    assert dropped["BMI"] == "restricted field"
+    assert dropped["(a restricted field)"] == "restricted field"
     assert dropped["site"] == "not numbers"
     assert dropped["shuffled"] == dropped["number"] == "it numbers the rows or repeats the ids"
 
 
-def test_row_numbers():
-    ids = ["s1", "s2", "s3", "s4"]
-    assert numbers_rows(np.array([3.0, 1, 2, 4]), ids)
-    assert numbers_rows(np.array([10.0, np.nan, 12, 11]), ids)
-    assert numbers_rows(np.array([5.0, 70, 900]), ["sub05", "sub70", "sub900"])
-    assert not numbers_rows(np.array([3.0, 1, 2, 6]), ids)
-    assert not numbers_rows(np.array([1.5, 2.5, 3.5, 4.5]), ids)
-    assert not numbers_rows(np.array([1.0, 1, 2, 3]), ids)
+def test_ids_and_ages_never_get_in(tmp_path):
+    ids = ["002S0295", "002S0413", "011S0016", "127S5132", "002S0001", "011S0021"]
+    rows = [f"{person},{int(person[-4:])},{31.5 + n * n},{n % 2},{2.5 + n**2 % 5}" for n, person in enumerate(ids)]
+    table = write(tmp_path / "t.csv", "participant_id,number,age_at_scan,is_male,volume", *rows)
+    people = pd.DataFrame({"participant_id": ids, "target": list("FFFMMM")})
+    features, dropped = read([table], people, include="number|age|male|volume")
+    assert list(features.columns) == ["participant_id", "volume"]
+    assert dropped["number"] == "it numbers the rows or repeats the ids"
+
+
+def test_restricted_fields_have_no_names(tmp_path):
+    ages = [31, 22, 25, 36, 28]
+    rows = [f"{101 + n},a,{age},{20 + n**2},{1.5 + n**2 % 7}" for n, age in enumerate(ages)]
+    table = write(tmp_path / "t.csv", "participant_id,Family,Age_in_Yrs,bmi,volume", *rows)
+    people = pd.DataFrame({"participant_id": [str(101 + n) for n in range(5)], "target": np.array(ages, dtype=float)})
+    cohort = {"source": "table", "target": "Age_in_Yrs", "task": "regression", "table": {"group_column": "Family"}}
+    _, dropped = read_features([table], people, cohort, {"id_column": "participant_id"})
+    assert dropped["feature"].tolist() == ["participant_id", *["(a restricted field)"] * 3]
+    with pytest.raises(InputError, match="no feature is left") as error:
+        read_features([table], people, cohort, {"id_column": "participant_id", "exclude": "volume"})
+    assert not any(name in str(error.value) for name in ("Family", "Age_in_Yrs", "bmi"))
+
+
+def test_only_what_tells_morphometry_from_the_rest_is_asked_for(volumes):
+    """A change of anything else in the cohort's section must not make the features anew."""
+
+    class Known(dict):
+        def __getitem__(self, key):
+            return super().__getitem__(key) if key in self else pytest.fail(f"{key} was asked for")
+
+        def get(self, key, default=None):
+            return super().get(key, default) if key in self else pytest.fail(f"{key} was asked for")
+
+    section = Known(
+        id_column="participant_id", group_column="family", age_column=None, image_column="t1", mask_column="m"
+    )
+    cohort = Known(source="table", target="sex", task="classification", table=section)
+    pd.testing.assert_frame_equal(read([volumes], cohort=cohort)[0], read([volumes])[0])
 
 
 def test_row_numbers_are_those_of_the_table_not_of_the_cohort(tmp_path):
@@ -147,18 +180,6 @@ def test_row_numbers_are_those_of_the_table_not_of_the_cohort(tmp_path):
     features, dropped = read([table], PEOPLE[PEOPLE["participant_id"].isin(["101", "104", "105"])])
     assert list(features.columns) == ["participant_id", "volume"]
     assert "row" in dropped
-
-
-def test_copies_of_the_answer():
-    sex = np.array(["F", "F", "M", "M", "X", "X"])
-    assert "class" in why_not_by_values(np.array([1.0, 1, 2, 2, 5, 5]), sex)
-    assert "class" in why_not_by_values(np.array([0.0, 0, 0, 0, 1, 1]), sex)  # a one-hot column
-    assert why_not_by_values(np.array([0.0, 0, 0, 1, 1, 1]), sex) == ""
-    days = np.array([10.0, 20, 40, 80, 85, 90])
-    assert "target" in why_not_by_values(days / 365.25 - 3, days)
-    assert "target" in why_not_by_values(-days, days)
-    assert why_not_by_values(days**2, days) == ""
-    assert why_not_by_values(days) == ""
 
 
 def test_age_under_another_name_for_a_regression(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 import fit_morphometry
 import prepare_features
+import tabulate_hyperparameters
 import tabulate_importance
 from voxplain.base.files import read_table, write_table
 
@@ -20,7 +21,7 @@ def run_dir(tmp_path):
     write_table(
         pd.DataFrame({"participant_id": IDS, "fold": np.arange(40) // 2 % 2, "target": sex}), tmp_path / "folds.tsv"
     )
-    people = {"participant_id": IDS, "target": sex, "group": np.nan, "size": np.nan, "age": np.nan, "image": "x.nii"}
+    people = {"participant_id": IDS, "target": sex, "group": np.nan, "image": "x.nii"}
     write_table(pd.DataFrame(people | {"mask": np.nan}), tmp_path / "participants.tsv")
     tiv = pd.DataFrame({"participant_id": IDS, "tiv_mm3": rng.normal(1.5e6, 1e5, 40)})
     tiv.loc[4:5, "tiv_mm3"] = np.nan
@@ -41,7 +42,7 @@ def run_dir(tmp_path):
     return tmp_path
 
 
-def fit(folder, model, fold, settings, residualised="residualised.tsv", confounders="confounders.tsv"):
+def fit(folder, model, fold, settings, residualised="residualised.tsv", confounders="confounders.tsv", **changes):
     name = f"{model}_fold-{fold}"
     fit_morphometry.run(
         *(folder / table for table in ("features.tsv", "folds.tsv", "participants.tsv", confounders)),
@@ -58,6 +59,7 @@ def fit(folder, model, fold, settings, residualised="residualised.tsv", confound
         repeats=2,
         grouped=True,
         seed=42,
+        **{"predictions_only": False} | changes,
     )
     return read_table(folder / f"{name}.tsv")
 
@@ -94,21 +96,27 @@ def test_without_head_sizes(run_dir):
     pd.testing.assert_frame_equal(fit(run_dir, "knn", 0, {"n_neighbors": 3}, residualised=None), guesses)
 
 
+def test_predictions_alone(run_dir):
+    guesses = fit(run_dir, "knn", 0, {"n_neighbors": 3})
+    pd.testing.assert_frame_equal(fit(run_dir, "knn", 0, {"n_neighbors": 3}, predictions_only=True), guesses)
+    assert read_table(run_dir / "residualised.tsv").empty
+    assert read_table(run_dir / "knn_fold-0_importance.tsv").empty
+
+
 def test_tables_of_all_folds(run_dir):
     models = {"logistic": {"C": 1}, "knn": {"n_neighbors": [3, 5]}}
     for model, settings in models.items():
         for fold in range(2):
             fit(run_dir, model, fold, settings, residualised=None)
-    write_table(
-        pd.DataFrame({"setting": ["n_train", "gamma"], "value": ["20", "scale"]}), run_dir / "svm_fold-0_settings.tsv"
-    )
-    tabulate_importance.run(
-        [run_dir / f"{model}_fold-{fold}_importance.tsv" for model in models for fold in range(2)],
-        [run_dir / "svm_fold-0_settings.tsv"]
-        + [run_dir / f"{model}_fold-{fold}_settings.tsv" for model in models for fold in range(2)],
-        run_dir / "importance.tsv",
-        run_dir / "hyperparameters.tsv",
-    )
+    for fold in range(2):
+        svm = pd.DataFrame({"setting": ["n_train", "gamma"], "value": ["20", "scale"]})
+        write_table(svm, run_dir / f"svm_fold-{fold}_settings.tsv")
+
+    def of_folds(what, *names):
+        return {name: [run_dir / f"{name}_fold-{fold}_{what}.tsv" for fold in range(2)] for name in names}
+
+    tabulate_importance.run(of_folds("importance", *models), run_dir / "importance.tsv")
+    tabulate_hyperparameters.run(of_folds("settings", "svm", *models), ["0", "1"], run_dir / "hyperparameters.tsv")
     importance = read_table(run_dir / "importance.tsv")
     assert set(zip(importance["model"], importance["kind"], strict=True)) == {
         ("logistic", "coefficient"),
@@ -119,5 +127,5 @@ def test_tables_of_all_folds(run_dir):
     assert (importance["folds"] == 2).all()
     settings = read_table(run_dir / "hyperparameters.tsv", dtype=str)
     assert settings.iloc[1].tolist() == ["svm", "0", "gamma", "scale"]
-    assert settings.loc[settings["setting"] == "n_train", "value"].tolist() == ["20", "19", "20", "19", "20"]
+    assert settings.loc[settings["setting"] == "n_train", "value"].tolist() == ["20", "20", "19", "20", "19", "20"]
     assert set(zip(settings["model"], settings["setting"], strict=True)) >= {("logistic", "C"), ("knn", "n_neighbors")}

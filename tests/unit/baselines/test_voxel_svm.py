@@ -186,7 +186,7 @@ def run_script(folder, residualised=True, **options):
     inputs = ("products.npy", "sums.tsv", "folds.tsv", "participants.tsv", "confounders.tsv")
     outputs = [folder / "predictions.tsv", folder / "residualised.tsv" if residualised else None, folder / "used.tsv"]
     settings = {"task": "classification", "labels": LABELS, "hyperparameters": {"C": [1, 10]}, "inner_folds": 3}
-    options = {"fold": "2", "grouped": True, "seed": 7, **settings, **options}
+    options = {"fold": "2", "grouped": True, "predictions_only": False, "seed": 7, **settings, **options}
     script.run(*(folder / name for name in inputs), *outputs, **options)
     return [read_table(path) for path in outputs if path]
 
@@ -212,6 +212,26 @@ def test_nobody_s_head_size_is_known(files):
     guesses, left, _ = run_script(files)
     assert left.empty
     assert list(left.columns) == list(guesses.columns)
+
+
+@pytest.mark.parametrize("known", [lambda fold, sex: (fold != 2) & (sex == "F"), lambda fold, sex: fold == 2])
+def test_too_few_head_sizes_cost_the_residualised_model_only(files, known):
+    """One class without head sizes, and head sizes of nobody to train on."""
+    folds = read_table(files / "folds.tsv").set_index("participant_id")
+    there = known(folds["fold"], folds["target"])
+    confounders = read_table(files / "confounders.tsv")
+    sizes = np.where(there[confounders["participant_id"]], 1.5e6 + 1e4 * np.arange(40), np.nan)
+    write_table(confounders.assign(tiv_mm3=sizes), files / "confounders.tsv")
+    guesses, left, _ = run_script(files)
+    assert len(guesses) == (folds["fold"] == 2).sum()
+    assert left.empty
+    assert list(left.columns) == list(guesses.columns)
+
+
+def test_predictions_alone(files):
+    guesses, left, _ = run_script(files, predictions_only=True)
+    assert len(guesses)
+    assert left.empty
 
 
 def test_folds_of_other_people_are_noticed(files):

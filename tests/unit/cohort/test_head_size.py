@@ -1,5 +1,6 @@
 """Head sizes from a table of their own, and what the images say where no table does."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,8 @@ from voxplain.cohort.head_size import (
     estimate_kind,
     head_size_is_obtainable,
 )
-from voxplain.cohort.participants import tabulate
 from voxplain.cohort.people import parse_people, read_roster
-from voxplain.imaging.grid import COMMON, HCP, MNI_BRAIN_ML, mni_brain
+from voxplain.imaging.grid import COMMON, HCP, MM3_PER_ML, MNI_BRAIN_ML, mni_brain
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
 PHANTOM = {"source": "phantom", "target": "Gender", "task": "classification", "labels": ["F", "M"], "limit": None}
@@ -29,7 +29,7 @@ AFFINE, RIGID = {"align": "affine", "space": "mni"}, {"align": "rigid", "space":
 @pytest.fixture
 def cohort(tmp_path):
     """Three people of a table that knows two head sizes itself, and a table of sizes that also has a stranger."""
-    (tmp_path / "people.tsv").write_text("participant_id\tdx\ttiv\nsub-01\tA\t1\nsub-02\tB\tn/a\nsub-03\tB\t3\n")
+    (tmp_path / "people.tsv").write_text("participant_id\tdx\ttiv\nsub-01\tA\t1e6\nsub-02\tB\tn/a\nsub-03\tB\t3e6\n")
     (tmp_path / "sizes.csv").write_text("\ufeffwho;ICV;text\n03;1500000.5;x\nsub-01;1.4e6;y\n99;big;z\n")
     for person in ("01", "02", "03"):
         (tmp_path / f"{person}.nii").touch()
@@ -48,21 +48,18 @@ def test_the_table_of_sizes_comes_before_the_sources_own(cohort):
     assert roster.people["participant_id"].tolist() == ["01", "02", "03"]
     np.testing.assert_array_equal(roster.people["size"], [1.4e6, np.nan, 1500000.5])
     assert roster.size_source == "ICV"
-    participants, report = tabulate(cohort, seed=1, salt="salt")
-    np.testing.assert_array_equal(participants["size"], [1.4e6, np.nan, 1500000.5])
-    assert report["size_source"] == "ICV"
 
 
 @pytest.mark.parametrize("size", [{}, {"file": None, "column": None, "id_column": "participant_id"}, None])
 def test_without_a_table_the_sources_own_sizes_stay(cohort, size):
     people = parse_people(cohort | {"size": size}, seed=1)
-    np.testing.assert_array_equal(people["size"], [1, np.nan, 3])
+    np.testing.assert_array_equal(people["size"], [1e6, np.nan, 3e6])
     del cohort["size"]
     pd.testing.assert_frame_equal(parse_people(cohort, seed=1), people)
 
 
 def test_sizes_that_are_replaced_may_be_broken(cohort, tmp_path):
-    text = (tmp_path / "people.tsv").read_text().replace("\t1\n", "\tsmall\n")
+    text = (tmp_path / "people.tsv").read_text().replace("\t1e6\n", "\tsmall\n")
     (tmp_path / "people.tsv").write_text(text)
     assert parse_people(cohort, seed=1)["size"][0] == 1.4e6
     with pytest.raises(InputError, match="'small'"):
@@ -83,11 +80,11 @@ def test_cells_that_are_no_head_size_are_all_named(cohort, tmp_path):
 
 
 def test_a_table_of_other_people_is_refused(cohort, tmp_path):
-    (tmp_path / "sizes.csv").write_text("who,code,ICV\n1,01,5\n2,02,5\n")
+    (tmp_path / "sizes.csv").write_text("who,code,ICV\n1,01,5e5\n2,02,5e5\n")
     message = r"has none of the 3 people(.|\n)*  - 1\n  - 2\n(.|\n)*begin with 01, 02, 03. Set cohort.size.id_column"
     with pytest.raises(InputError, match=message):
         parse_people(cohort, seed=1)
-    assert parse_people(with_size(cohort, id_column="code"), seed=1)["size"].tolist()[:2] == [5, 5]
+    assert parse_people(with_size(cohort, id_column="code"), seed=1)["size"].tolist()[:2] == [5e5, 5e5]
 
 
 @pytest.mark.parametrize(
@@ -105,17 +102,19 @@ def test_settings_of_the_table(cohort, changes, message):
         parse_people(with_size(cohort, **changes), seed=1)
 
 
-def test_the_phantom_measures_unless_a_table_says_otherwise(tmp_path):
-    ids = parse_people(PHANTOM, seed=5)["participant_id"]
-    measured = pd.DataFrame({"Subject": ids, "FS_IntraCranial_Vol": 1.4e6})
-    measured.to_csv(tmp_path / "unrestricted.csv", index=False)
-    pd.DataFrame({"participant_id": ids[:4], "mine": 7.0}).to_csv(tmp_path / "sizes.csv", index=False)
-    given = {"file": str(tmp_path / "sizes.csv"), "column": "mine"}
-    for size, expected, source in (({}, [1.4e6] * 6, "FS_IntraCranial_Vol"), (given, [7.0] * 4 + [np.nan] * 2, "mine")):
-        cohort = PHANTOM | {"size": size}
-        people, report = tabulate(cohort, seed=5, salt="salt", unrestricted_csv=tmp_path / "unrestricted.csv")
-        np.testing.assert_array_equal(people["size"], expected)
-        assert report["size_source"] == source
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3])
+def test_sizes_in_litres_ml_or_by_mistake_are_refused(cohort, tmp_path, factor):
+    (tmp_path / "sizes.csv").write_text(f"who,ICV\n01,{1.3e6 * factor}\n02,{1.5e6 * factor}\n03,{1.6e6 * factor}\n")
+    median = re.escape(f"{1.5e6 * factor:g}")
+    with pytest.raises(InputError, match=rf"head size 'ICV' of .* the median is {median}, which cannot be mm³"):
+        parse_people(cohort, seed=1)
+
+
+@pytest.mark.parametrize("sizes", [("2e5", "3e5", "n/a"), ("3.9e6", "3.9e6", "50"), ("n/a", "n/a", "n/a")])
+def test_newborns_single_odd_values_and_unknown_sizes_pass(cohort, tmp_path, sizes):
+    rows = "".join(f"0{n},{size}\n" for n, size in enumerate(sizes, start=1))
+    (tmp_path / "sizes.csv").write_text("who,ICV\n" + rows)
+    assert parse_people(cohort, seed=1)["size"].isna().tolist() == [size == "n/a" for size in sizes]
 
 
 INDEX = pd.DataFrame({"participant_id": ["02", "01"], "brain_volume_ml": [1500.0, 1200.5], "scale": [0.8, 0.5]})
@@ -132,6 +131,38 @@ def test_estimates_in_closed_form():
     assert source == ""
     assert sizes.isna().all()
     assert sizes.index.tolist() == ["02", "01"]
+
+
+def heads(people, spread, column="scale"):
+    """An index of heads around 0.7 (or 700 ml) with a standard deviation of `spread` times the mean."""
+    values = np.linspace(-1, 1, people)
+    values = 1 + spread * values / values.std(ddof=1)
+    index = pd.DataFrame(
+        {"participant_id": [f"{n:02d}" for n in range(people)], "brain_volume_ml": np.nan, "scale": 1.0}
+    )
+    return index.assign(**{column: values * (700 if column == "brain_volume_ml" else 0.7)})
+
+
+@pytest.mark.parametrize(("how", "align", "column"), [("affine", "syn", "scale"), ("mask", "rigid", "brain_volume_ml")])
+def test_heads_of_one_size_were_normalised_before(how, align, column):
+    sizes, source = estimate_head_size(heads(10, 0.029, column), "auto", align, "mni")
+    assert source == ""
+    assert sizes.isna().all()
+    with pytest.raises(
+        InputError, match=rf"cohort.size.estimate: {how} finds heads of nearly the same size[^$]*under 3%"
+    ):
+        estimate_head_size(heads(10, 0.029, column), how, align, "mni")
+    for estimate in ("auto", how):  # as in people, or too few to tell
+        for index in (heads(10, 0.031, column), heads(9, 0.001, column)):
+            assert estimate_head_size(index, estimate, align, "mni")[0].notna().all()
+
+
+def test_spread_is_that_of_people_whose_size_is_known():
+    index = heads(10, 0.001)
+    index.loc[0, "scale"] = np.nan
+    assert estimate_head_size(index, "affine", "affine", "mni")[0].notna().sum() == 9
+    with pytest.raises(InputError, match="nearly the same size"):
+        estimate_head_size(pd.concat([index, heads(10, 0.001)]), "affine", "affine", "mni")
 
 
 def test_what_is_missing_stays_missing():
@@ -162,7 +193,7 @@ def test_auto_takes_what_the_images_still_hold(align, space, kind):
 
 def test_a_mask_in_mni_space_is_refused(cohort):
     for call in (lambda: estimate_head_size(INDEX, "mask", "none", "mni"), lambda: planned(cohort, MNI, "mask")):
-        with pytest.raises(InputError, match="a mask in MNI space has lost head size"):
+        with pytest.raises(InputError, match=r"a mask in MNI space has lost head size[^$]*or estimate: auto"):
             call()
     with pytest.raises(InputError, match="'brain' is not one of auto, mask, affine, never"):
         planned(cohort, ACPC, "brain")
@@ -193,6 +224,8 @@ def test_obtainable_when_a_table_or_the_images_know_it(cohort, tmp_path):
         assert head_size_is_obtainable(nothing, images)
     (tmp_path / "sizes.csv").write_text("who,ICV\n01,n/a\n99,5\n")
     assert not head_size_is_obtainable(cohort, MNI)
+    roster = read_roster(with_size(cohort, file=None, column=None), seed=1)
+    assert head_size_is_obtainable(cohort, MNI, roster)  # the roster counts, nothing is read
     assert head_size_is_obtainable(PHANTOM, MNI)
 
 
@@ -209,7 +242,7 @@ def test_planning_imports_nothing_heavy():
 
 
 def test_the_mni_brains_volume_is_that_of_its_mask():
-    voxel_ml = abs(np.linalg.det(COMMON.affine[:3, :3])) / 1000
+    voxel_ml = abs(np.linalg.det(COMMON.affine[:3, :3])) / MM3_PER_ML
     assert np.count_nonzero(mni_brain()) * voxel_ml == pytest.approx(MNI_BRAIN_ML, rel=0.01)
-    fine_ml = abs(np.linalg.det(HCP.affine[:3, :3])) / 1000
+    fine_ml = abs(np.linalg.det(HCP.affine[:3, :3])) / MM3_PER_ML
     assert np.count_nonzero(mni_brain(HCP.shape)) * fine_ml == pytest.approx(MNI_BRAIN_ML, rel=0.001)

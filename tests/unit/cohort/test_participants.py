@@ -9,6 +9,7 @@ import pytest
 from voxplain.base.errors import InputError
 from voxplain.base.files import write_table
 from voxplain.cohort.participants import (
+    PARTICIPANT_COLUMNS,
     check_participants,
     hash_groups,
     private_salt,
@@ -17,7 +18,6 @@ from voxplain.cohort.participants import (
     tabulate,
 )
 from voxplain.cohort.people import parse_people
-from voxplain.cohort.roster import COLUMNS
 
 TABLE = """participant_id\tdx\tfamily\ttiv\tyears\tt1\tbrain
 sub-04\t01\tBaker\t1500000.5\t70\tt1/4.nii\tn/a
@@ -51,13 +51,11 @@ def cohort(tmp_path):
 
 def test_table_and_report(cohort):
     participants, report = tabulate(cohort, seed=1, salt="salt")
-    assert tuple(participants.columns) == COLUMNS
+    assert tuple(participants.columns) == PARTICIPANT_COLUMNS == ("participant_id", "target", "group", "image", "mask")
     assert participants["participant_id"].tolist() == ["01", "03", "04"]
     assert participants["target"].tolist() == ["1", "1", "01"]
     assert participants["group"].isna().tolist() == [True, False, False]
     assert participants["group"][1] == participants["group"][2]
-    np.testing.assert_array_equal(participants["size"], [1.6e6, np.nan, 1500000.5])
-    assert participants["age"].tolist() == ["50", "61.5", "70"]
     assert participants["mask"].isna().tolist() == [False, False, True]
     assert report == {
         "rows": 5,
@@ -68,10 +66,21 @@ def test_table_and_report(cohort):
         "classes": {"01": 1, "1": 2},
         "grouped": True,
         "groups": 1,
-        "size_source": "tiv",
         "restricted_target": False,
     }
     assert "Baker" not in participants.to_csv() + str(report)
+
+
+def test_head_size_and_age_change_nothing(cohort, tmp_path):
+    """Folds and networks are made anew when this table changes."""
+    (tmp_path / "sizes.tsv").write_text("participant_id\tICV\n01\t1.3e6\n")
+    table = {key: value for key, value in cohort["table"].items() if key not in ("size_column", "age_column")}
+    plain = tabulate(cohort | {"table": table}, seed=1, salt="salt")
+    with_file = cohort | {"size": {"file": str(tmp_path / "sizes.tsv"), "column": "ICV"}}
+    for other in (cohort, with_file):
+        participants, report = tabulate(other, seed=1, salt="salt")
+        pd.testing.assert_frame_equal(participants, plain[0])
+        assert report == plain[1]
 
 
 def test_limit_is_applied_after_looking_for_images(cohort):
@@ -91,7 +100,7 @@ def test_written_and_read_back_unchanged(cohort, tmp_path):
     participants, _ = tabulate(cohort, seed=1, salt="salt")
     path = tmp_path / "private" / "participants.tsv"
     write_table(participants, path)
-    assert path.read_text().splitlines()[1] == "01\t1\tn/a\t1600000.0\t50\tt1/1.nii\tm/1.nii"
+    assert path.read_text().splitlines()[1] == "01\t1\tn/a\tt1/1.nii\tm/1.nii"
     again = read_private(path, cohort["task"])
     check_participants(again, cohort)
     pd.testing.assert_frame_equal(again, participants, check_dtype=False)
@@ -136,18 +145,15 @@ def test_every_broken_cell_is_named(cohort):
     bad = good.assign(
         target=["1", "2", "01"],
         group=["Baker", None, None],
-        size=[1.0, -1.0, np.inf],
         image=["/etc/1.nii", "a/../../b.nii", "fine.nii"],
         mask=[None, None, "../m.nii"],
     )
     with pytest.raises(InputError) as error:
         check_participants(bad, cohort)
-    assert "7 cells are wrong" in str(error.value)
+    assert "5 cells are wrong" in str(error.value)
     for problem in (
         "03: target is not one of ['01', '1']",
         "01: group is not a hash",
-        "03: size is not a positive number",
-        "04: size is not a positive number",
         "01: image is not a path below the root",
         "03: image is not a path below the root",
         "04: mask is not a path below the root",
@@ -199,13 +205,9 @@ def test_phantom_with_its_measured_tables(phantom):
     files = {"unrestricted_csv": folder / "unrestricted.csv", "restricted_csv": folder / "restricted.csv"}
     participants, report = tabulate(cohort, seed=5, salt="salt", **files)
     assert participants["participant_id"].tolist() == people["participant_id"].tolist()
-    assert participants["size"].tolist() == [1.4e6 + n for n in range(12)]
     assert participants["group"].nunique() == report["groups"] == 2
-    assert report["size_source"] == "FS_IntraCranial_Vol"
     assert report["missing"] == {}
-    without, report = tabulate(cohort, seed=5, salt="salt")
-    assert without["size"].isna().all()
-    assert report["size_source"] is None
+    _, report = tabulate(cohort, seed=5, salt="salt")
     assert report["groups"] == people["group"].nunique()
 
 
@@ -228,7 +230,7 @@ def test_limited_phantom_needs_tables_of_the_chosen_only(phantom):
     table = pd.read_csv(folder / "unrestricted.csv", dtype=str)
     table[table["Subject"].isin(chosen["participant_id"])].to_csv(folder / "six.csv", index=False)
     again, report = tabulate(cohort | {"limit": 6}, seed=5, salt="salt", unrestricted_csv=folder / "six.csv")
-    assert again["size"].notna().all()
+    pd.testing.assert_frame_equal(again, chosen)
     assert (report["found"], report["used"]) == (12, 6)
 
 
@@ -255,7 +257,6 @@ def test_summary_counts_people_and_names_nobody():
         "classes": {"F": 2, "M": 1},
         "grouped": False,
         "groups": 0,
-        "size_source": None,
         "restricted_target": False,
     }
     summary = summarise_report(report)

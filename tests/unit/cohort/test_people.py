@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.cohort import people as people_module
 from voxplain.cohort.limits import limit_people, strata
 from voxplain.cohort.people import (
     count_people,
@@ -116,6 +117,18 @@ def test_masks_are_looked_for_too(tmp_path):
     found, missing = found_people(cohort, seed=1)
     assert found["participant_id"].tolist() == [str(n) for n in range(1, 10)]
     assert missing.to_numpy().tolist() == [["0", "no mask mask-0.nii"]]
+
+
+def test_tables_are_read_once_when_the_roster_is_given(tmp_path, monkeypatch):
+    cohort = cohort_of(tmp_path, [(str(n), "FM"[n % 2]) for n in range(10)], images=[str(n) for n in range(1, 10)])
+    expected = parse_people(cohort, 1), count_people(cohort), *found_people(cohort, 1)
+    roster = read_roster(cohort, 1)
+    monkeypatch.setattr(people_module, "read_roster", lambda *_: pytest.fail("read again"))
+    given = parse_people(cohort, 1, roster), count_people(cohort, roster), *found_people(cohort, 1, roster)
+    assert given[1] == expected[1] == 10
+    for place in (0, 2, 3):
+        pd.testing.assert_frame_equal(given[place], expected[place])
+    assert count_people(cohort | {"limit": 6}, roster) == 6
 
 
 def test_min_found_is_met_exactly(tmp_path):

@@ -296,3 +296,22 @@ def test_errors_of_a_regression():
     assert [(row["group"], row["metric"]) for row in rows] == [("everyone", "r"), ("everyone", "r_error")]
     assert rows[0]["mean"] > 0.95
     assert abs(rows[1]["mean"]) < 0.3
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        lambda people: people["target"] == "F",
+        lambda people: people["fold"] == 0,
+        lambda people: people["participant_id"] == "p007",
+    ],
+)
+def test_too_few_head_sizes_leave_their_rows_empty(people, tiv, models, known):
+    """Of one class only, in one fold only, of one person."""
+    sizes = np.where(known(people), tiv, np.nan)
+    empty = [frame.head(0) for frame in models["svm"]]
+    table = tabulate_confounds(models, {"svm": empty}, people, confounders_of(people, sizes), "classification", LABELS)
+    about_size = table[table["analysis"].isin(["tiv_only", "tiv_matched", "tiv_residualised"])]
+    assert len(about_size)
+    assert about_size["mean"].isna().all()
+    assert table.loc[table["analysis"] == "raw", "mean"].notna().all()

@@ -69,8 +69,9 @@ def test_three_classes_one_against_the_rest():
 
 
 def test_three_classes_by_their_most_likely_one():
-    bins = calibration_bins({"cnn": [three_classes()]}, "classification", ["1", "2", "3"])
-    assert bins["n"].tolist() == [4]
+    twice = pd.concat([three_classes(), three_classes()], ignore_index=True)
+    bins = calibration_bins({"cnn": [twice]}, "classification", ["1", "2", "3"])
+    assert bins["n"].tolist() == [8]
     assert bins["predicted"].tolist() == pytest.approx([(0.7 + 0.7 + 0.6 + 0.5) / 4])
     assert bins["observed"].tolist() == [0.75]
     values = summary_of([three_classes()], labels=["1", "2", "3"])
@@ -92,8 +93,11 @@ def test_bins_with_few_people_join_the_nearer_neighbour():
     assert ((bins["ci_low"] <= bins["observed"]) & (bins["observed"] <= bins["ci_high"])).all()
 
 
-def test_few_people_are_one_bin():
-    assert calibration_bins({"svm": [table("FM", [0.1, 0.9])]}, "classification", LABELS)["n"].tolist() == [2]
+def test_few_people_are_one_bin_and_fewer_none():
+    """A mean over fewer than five people says too much about each of them."""
+    five = table("FMFMF", [0.1, 0.9, 0.2, 0.8, 0.3])
+    assert calibration_bins({"svm": [five]}, "classification", LABELS)["n"].tolist() == [5]
+    assert calibration_bins({"svm": [five.head(4)]}, "classification", LABELS).empty
 
 
 def test_people_of_all_folds_are_pooled_in_any_order():

@@ -156,3 +156,16 @@ def test_order_of_people_changes_nothing(people):
     again, note_again = rows_of({"cnn": [frame[::-1] for frame in tables]}, people[::-1], sizes[::-1])
     pd.testing.assert_frame_equal(rows, again)
     assert note == note_again
+
+
+def test_the_reference_is_of_the_folds_that_have_pairs():
+    """A perfect fold without pairs must not make a fall out of a model that is at chance in the other."""
+    people = pd.DataFrame({"participant_id": list("abcdefgh"), "fold": [0] * 4 + [1] * 4, "target": ["F", "M"] * 4})
+    sizes = pd.Series([1.4e6, 1.4e6, 1.5e6, 1.5e6, 1.3e6, 1.9e6, 1.2e6, 1.8e6], index=people["participant_id"])
+    guesses = people.assign(prediction=["F", "F", "M", "M", "F", "M", "F", "M"])
+    guesses["score"] = np.where(guesses["prediction"] == "M", 1.0, -1.0)
+    frames = [own for _, own in guesses.groupby("fold")]
+    rows, _ = matched_metrics({"cnn": frames}, people, sizes, ["F", "M"], caliper_sd=0.1)
+    for row in rows:
+        assert row["pairs"] == 2
+        assert row["mean"] == row["reference"] == 0.5

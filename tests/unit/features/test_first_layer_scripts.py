@@ -51,6 +51,7 @@ def at(tmp_path):
     compare_first_layer.run(
         [tmp_path / f"first_layer_fold-{fold}.tsv" for fold in (0, 1)], tmp_path / "confounders.tsv",
         tmp_path / "first_layer.tsv", tmp_path / "counts.tsv", folds=["0", "1"], labels=["F", "M"],
+        hide_target=False,
     )  # fmt: skip
     return tmp_path
 
@@ -85,8 +86,9 @@ def test_unknown_head_size(at):
     write_table(read_table(at / "confounders.tsv").assign(tiv_mm3=np.nan), at / "confounders.tsv")
     compare_first_layer.run(
         [at / "first_layer_fold-0.tsv"], at / "confounders.tsv", at / "first_layer.tsv", at / "counts.tsv",
-        folds=["external"], labels=["F", "M"],
+        folds=["external"], labels=["F", "M"], hide_target=True,
     )  # fmt: skip
     table = read_table(at / "first_layer.tsv")
     assert set(table["adjusted"]) == {"none"}
     assert set(table["fold"]) == {"external"}
+    assert table[["n_F", "n_M"]].isna().all(axis=None)  # of a restricted target

@@ -121,7 +121,9 @@ def test_a_permutation_is_trained_on_and_measured_against_its_own_targets(files,
     run_again(files, tmp_path, settings, permutation=1)
     table = read_table(tmp_path / "rerun.tsv")
     assert list(table) == ["participant_id", "fold", "target", "prediction", "score", "p_A", "p_B"]
-    shuffled = people.assign(target=shuffle_targets(people, SEED, 1)).set_index("participant_id")["target"]
+    families = families_of(read_table(files["participants"]), people["participant_id"])
+    targets = shuffle_targets(people, SEED, 1, families)
+    shuffled = people.assign(target=targets).set_index("participant_id")["target"]
     assert sorted(table["participant_id"]) == IDS
     assert table["target"].tolist() == shuffled[table["participant_id"]].tolist()
     assert (shuffled != people.set_index("participant_id")["target"]).sum() >= 4
@@ -170,6 +172,34 @@ def test_every_arrangement_within_a_fold_is_as_likely():
     seen = pd.Series(["".join(shuffle_targets(people, 1, number)) for number in range(1200)]).value_counts()
     assert len(seen) == 6
     assert seen.between(150, 250).all()  # 200 ± 4 standard deviations
+
+
+def test_families_exchange_their_targets_as_wholes():
+    """Twins of one class each, and singletons: no permutation makes twins of two classes or splits their values."""
+    pairs = [("F", "F"), ("M", "M"), ("F", "F"), ("M", "M"), ("M", "M")]
+    targets = [target for pair in pairs for target in pair] + ["F", "M", "F"]
+    ids = [f"q{number:02d}" for number in range(len(targets))]
+    people = pd.DataFrame({"participant_id": ids, "fold": 0, "target": targets})
+    families = pd.Series([f"f{number // 2}" if number < 10 else f"s{number}" for number in range(len(ids))])
+    seen = set()
+    for number in range(60):
+        shuffled = shuffle_targets(people, SEED, number, families)
+        twins = [(shuffled[place], shuffled[place + 1]) for place in range(0, 10, 2)]
+        assert all(one == other for one, other in twins)
+        assert sorted(twins) == sorted(pairs)
+        assert sorted(shuffled[10:]) == ["F", "F", "M"]
+        seen.add(tuple(shuffled))
+    assert len(seen) > 15  # of 10 arrangements of the pairs times 3 of the singletons
+    # Names of families and the order of people do not matter.
+    renamed, order = families.map(lambda name: f"x{name[::-1]}"), people.index[::-1]
+    expected = shuffle_targets(people, SEED, 3, families)
+    assert shuffle_targets(people.loc[order], SEED, 3, renamed).sort_index().tolist() == expected.tolist()
+
+
+def test_siblings_exchange_their_targets_with_each_other():
+    people = pd.DataFrame({"participant_id": ["a", "b"], "fold": 0, "target": ["F", "M"]})
+    draws = {tuple(shuffle_targets(people, SEED, number, pd.Series(["x", "x"]))) for number in range(20)}
+    assert draws == {("F", "M"), ("M", "F")}
 
 
 def test_people_without_a_known_family_are_their_own():

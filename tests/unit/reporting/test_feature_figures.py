@@ -1,10 +1,23 @@
 """Importances, the first layer, and maps against morphometry."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
+from voxplain.base.files import write_table
 from voxplain.reporting import first_layer, importance, morphometry, style
+
+
+def load_script(name):
+    place = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"workflow_script_{name}", place)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 def test_importances_are_relative_to_the_largest_in_order_of_rank(tmp_path, figures, texts_of, model_tables):
@@ -23,12 +36,48 @@ def test_importances_are_relative_to_the_largest_in_order_of_rank(tmp_path, figu
     assert {"coefficient for M", "coefficient for F"} <= set(texts_of(figures[0]))
 
 
-def test_a_permutation_importance_below_zero_stays_below(tmp_path, figures, model_tables):
+@pytest.mark.parametrize(
+    ("kind", "ranked"),
+    [("coefficient", ["a", "b"]), ("gain", ["a"]), ("permutation", ["a"])],
+)
+def test_what_a_model_does_not_use_ranks_nowhere(kind, ranked):
+    rows = pd.DataFrame({"kind": kind, "feature": [*"abcde"], "mean": [0.5, -0.2, 0, -0.0, np.nan], "sd": 0.1})
+    rows = rows.assign(rank=range(1, 6))
+    assert importance.top_features(rows, 20)["feature"].tolist() == ranked
+    # What does not count takes no place among the first.
+    assert importance.top_features(rows.assign(rank=[5, 4, 3, 2, 1]), 1)["feature"].tolist() == ranked[-1:]
+
+
+def test_a_model_without_important_features_says_so_beside_the_others(tmp_path, figures, texts_of, model_tables):
     table = model_tables["morphometry_importance"]
-    table = table[table["model"] == "knn"].assign(mean=lambda rows: rows["mean"].where(rows["rank"] < 3, -0.1))
-    importance.draw_importance(table, tmp_path / "i.svg", top=3)
-    assert figures[0].axes[0].patches[2].get_width() == pytest.approx(-0.2)
-    assert figures[0].axes[0].get_xlim()[0] < -0.2
+    table["mean"] = table["mean"].where(table["model"] == "logistic", -0.1)
+    importance.draw_importance(table, tmp_path / "i.svg")
+    logistic, knn = figures[0].axes
+    assert [len(axes.patches) for axes in (logistic, knn)] == [20, 0]
+    assert [text.get_text() for text in knn.texts] == ["No feature's importance is above 0."]
+    assert knn.get_title(loc="left").startswith("k nearest neighbours")
+    assert "coefficient negative" in texts_of(figures[0])
+
+
+def test_one_fold_has_no_spread_of_importances(tmp_path, figures, texts_of, model_tables):
+    importance.draw_importance(model_tables["morphometry_importance"].assign(sd=np.nan), tmp_path / "i.svg")
+    assert "relative to the largest" in texts_of(figures[0])
+    assert not any("SD" in text for text in texts_of(figures[0]))
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path, figures, model_tables):
+    table = model_tables["morphometry_importance"].assign(feature=lambda rows: [f"{r:03d}" for r in rows["rank"]])
+    write_table(table, tmp_path / "i.tsv")
+    script = load_script("draw_importance")
+    script.run(tmp_path / "i.tsv", tmp_path / "i.svg", ["F", "M"])
+    assert [label.get_text() for label in figures[0].axes[0].get_yticklabels()][:2] == ["001", "002"]
+    regions, correlation = (
+        model_tables[name].assign(atlas="007") for name in ("morphometry_vs_maps", "morphometry_correlation")
+    )
+    write_table(regions, tmp_path / "r.tsv")
+    write_table(correlation, tmp_path / "c.tsv")
+    load_script("draw_morphometry").run(tmp_path / "r.tsv", tmp_path / "c.tsv", tmp_path / "m.svg")
+    assert figures[1].axes[0].get_ylabel() == "Logistic regression\n007"
 
 
 def test_importances_of_nothing(tmp_path, figures, texts_of, model_tables):
@@ -36,7 +85,9 @@ def test_importances_of_nothing(tmp_path, figures, texts_of, model_tables):
     importance.draw_importance(table[:0], tmp_path / "a.svg")
     importance.draw_importance(table.assign(mean=0.0), tmp_path / "b.svg")
     assert texts_of(figures[0]) == ["No model of morphometry was asked for."]
-    assert texts_of(figures[1]).count("No feature's importance is above 0.") == 2
+    assert texts_of(figures[1]).count("No feature's importance is above 0.") == 1
+    assert texts_of(figures[1]).count("Every coefficient is 0.") == 1
+    assert not any(text.startswith("coefficient ") for text in texts_of(figures[1]))
 
 
 def test_features_are_sorted_within_each_fold_and_constant_ones_left_out(tmp_path, figures, texts_of, model_tables):

@@ -36,6 +36,15 @@ def test_accuracy_shows_folds_means_and_chance_of_every_model(tmp_path, figures,
     assert across(panels[2])[0] == [0.8]  # a fold without AUC is left out
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_interval_is_named_only_where_there_is_one(tmp_path, figures, texts_of, accuracy_tables, known):
+    folds, summary = accuracy_tables()
+    summary = summary if known else summary.assign(ci_low=np.nan, ci_high=np.nan)
+    models.draw_accuracy(folds, summary, tmp_path / "a.svg")
+    assert ("mean, 95 % interval" in texts_of(figures[0])) == known
+    assert ("mean" in texts_of(figures[0])) != known
+
+
 def test_an_interval_is_drawn_where_it_is_known(tmp_path, figures, accuracy_tables):
     folds, summary = accuracy_tables(mean=0.95)
     for name, table in (("a", summary), ("b", summary.assign(ci_low=np.nan, ci_high=np.nan))):

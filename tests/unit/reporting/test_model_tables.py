@@ -37,10 +37,10 @@ def test_models_are_compared_metric_by_metric_with_the_network_first(accuracy_ta
 def test_settings_that_differ_between_folds_stand_with_the_number_of_folds(accuracy_tables):
     settings = pd.DataFrame(
         {
-            "model": ["svm"] * 3 + ["knn"] * 6,
-            "fold": [0, 1, 2, 0, 0, 1, 1, 2, 2],
-            "setting": ["C"] * 3 + ["n_train", "n_neighbors"] * 3,
-            "value": ["1", "1", "1", "20", "5", "20", "11", "20", "5"],
+            "model": ["svm"] * 4 + ["knn"] * 6 + ["xgboost"] * 2,
+            "fold": [0, 1, 2, 2, 0, 0, 1, 1, 2, 2, 0, 1],
+            "setting": ["C"] * 3 + ["gamma_used"] + ["n_train", "n_neighbors"] * 3 + ["max_leaves"] * 2,
+            "value": ["1", "1", "1", "2e-5", "20", "5", "20", "11", "20", "5", np.nan, np.nan],
         }
     )
     folds, summary = accuracy_tables()
@@ -48,6 +48,7 @@ def test_settings_that_differ_between_folds_stand_with_the_number_of_folds(accur
     assert texts(shown.show_models(frames)["hyperparameters"]) == [
         ["SVM on voxels", "C", "1"],
         ["k nearest neighbours", "n_neighbors", "5 (2 folds), 11 (1 fold)"],
+        ["XGBoost", "max_leaves", "n/a"],
     ]
 
 
@@ -68,13 +69,22 @@ def test_confounds_stand_in_blocks_and_each_note_once(model_tables):
         "Metric": "Accuracy",
         "Mean": "0.750",
         "95 % interval": "0.600 to 0.900",
-        "On everybody": "0.900",
+        "On everybody of these folds": "0.900",
         "Pairs": "11",
         "People": "22",
     }
     assert [row[0] for row in texts(matched)] == ["3D CNN", "SVM on voxels", "Head size alone"]
     assert texts(blocks["confounds_correlation"])[1] == ["class M", "−0.200", "−0.500 to 0.100", "0.400", "20"]
     assert [note for block in notes.values() for note in block] == ["head size: FS_IntraCranial_Vol"]
+
+
+def test_on_pairs_balanced_accuracy_is_not_said_twice(model_tables):
+    table = model_tables["confounds"]
+    more = [table.assign(metric=metric) for metric in ("balanced_accuracy", "auc")]
+    blocks, _ = shown.show_confounds(pd.concat([table, *more]))
+    rows = {name: {row[1] for row in texts(block)} for name, block in blocks.items()}
+    assert rows["confounds_matched"] == {"Accuracy", "AUC"}
+    assert rows["confounds_alone"] == {"Accuracy", "Balanced accuracy", "AUC"}
 
 
 def test_rows_without_a_value_say_why(model_tables):
@@ -104,9 +114,16 @@ def test_shuffled_labels_in_numbers(model_tables):
     assert shown.count_permutations(table, "auc") is None
 
 
-def test_dropped_features_are_counted_and_not_named(model_tables):
+def test_dropped_columns_are_listed_with_their_reason(model_tables):
     table = shown.show_morphometry({"features_dropped": model_tables["features_dropped"]})["features_dropped"]
-    assert texts(table) == [["constant", "2"], ["the id", "1"]]
+    assert titles(table) == ["Column", "Why"]
+    assert texts(table) == [["Subject", "the id"], ["FS_a", "constant"], ["FS_b", "constant"]]
+
+
+def test_a_restricted_field_among_dropped_columns_has_no_name():
+    dropped = pd.DataFrame({"feature": ["Family_ID", "FS_a"], "reason": ["restricted field", "constant"]})
+    table = shown.show_morphometry({"features_dropped": dropped})["features_dropped"]
+    assert [row[0] for row in texts(table)] == ["(a restricted field)", "FS_a"]
 
 
 def test_correlations_have_a_column_a_method(model_tables):

@@ -258,7 +258,7 @@ def test_regression_and_a_single_method(contents, tmp_path):
         contents["tables"]["accuracy"],
     )
     summary = pd.DataFrame({"model": "cnn", "metric": ["mae", "r"], "mean": [4.0, np.nan], "chance": [9.0, np.nan]})
-    unknown = dict.fromkeys(("sd", "ci_low", "ci_high", "p_permutation"), np.nan)
+    unknown = dict.fromkeys(("sd", "ci_low", "ci_high", "p_corrected_t", "p_permutation"), np.nan)
     write_table(summary.assign(**unknown), contents["tables"]["accuracy_summary"])
     _, reader = page(contents, tmp_path)
     assert "predict age of 10 people with a mean absolute error 4.00 (chance 9.00)" in reader.text

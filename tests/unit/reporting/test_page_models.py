@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pandas as pd
@@ -44,8 +45,19 @@ def test_every_section_has_its_tables_pictures_and_link(full, tmp_path):
     assert html.count("<img") == 3 * 2 + 4 + len(FIGURES)
     for caption in ("Over folds", "Calibration", "Settings, given or chosen", "Spearman's correlation over regions"):
         assert caption in text
-    for note in (wording.INTERVALS, wording.DIFFERENCES, wording.MATCHED, wording.IMPORTANCE, wording.RELATIVES):
+    for note in (wording.INTERVALS, wording.DIFFERENCES, wording.MATCHED, wording.PERMUTATION, wording.RELATIVES):
         assert note in text
+    assert wording.FROM_TRAINING.format("coefficients") in text
+    assert f"{wording.RESIDUALISED} {wording.PAIRS_ARE_FAIRER}" in text
+    assert f"{wording.CALIBRATION} {wording.CALIBRATION_OF_SVM}" in text
+    assert f"{wording.SHARED} {wording.WIDENED}" in text
+    assert "Every fold, the mean with its 95 % interval, and chance" in text
+    assert "ROC curves: mean over folds ± SD" in text
+    assert "Calibration in held-out people, all folds together" in text
+    assert (
+        "How far the models get on everybody, among pairs of nearly equal head size, and after head size was taken "
+        "out; below, how the network's answer follows head size" in text
+    )
     assert "11 pairs of nearly equal head size" in text
     assert "Mean activation, as it is: 1 of 3 features differ (0 larger in F, 1 larger in M)." in text
 
@@ -58,6 +70,72 @@ def test_without_their_tables_there_are_no_sections(contents, tmp_path):
     assert "How well the networks do" in text
     assert wording.DIFFERENCES not in text
     assert "head size not known" not in text
+
+
+def test_one_network_from_outside_has_neither_folds_nor_intervals(full, model_tables, tmp_path):
+    full["config"]["interpret"]["weights"] = "net.safetensors"
+    kept = ("roc", "calibration", "calibration_summary")
+    full["tables"] |= dict.fromkeys(set(model_tables) - set(kept))
+    full["figures"] |= dict.fromkeys(("confounds", "importance", "morphometry", "first_layer"))
+    for name in ("accuracy", "accuracy_summary", *kept):
+        table = read_table(full["tables"][name])
+        table = table[(table["model"] == "cnn") & (table.get("fold", 0) == 0)]
+        if name == "accuracy_summary":
+            table = table.assign(sd=None, ci_low=None, ci_high=None)
+        write_table(table.assign(sd=None) if name == "roc" else table, full["tables"][name])
+    html, text = page(full, tmp_path)
+    assert 'id="confounds"' not in html
+    for absent in (wording.INTERVALS, wording.DIFFERENCES, wording.SHARED, wording.WIDENED, wording.CALIBRATION_OF_SVM):
+        assert absent not in text
+    for absent in ("95 %", "± SD", "Over folds", "over folds", "held-out people", "folds together", "Every fold,"):
+        assert absent not in text
+    for caption in ("The one fold and chance", "ROC curves", "Calibration", wording.CALIBRATION):
+        assert caption in text
+    path = full["tables"]["accuracy_summary"]
+    write_table(read_table(path).assign(mean=0.4), path)
+    _, text = page(full, tmp_path)
+    assert text.count(wording.WEAK_IN_ONE_FOLD) == 2
+    assert wording.WEAK not in text
+
+
+def test_three_classes_have_no_pairs_to_promise(full, tmp_path):
+    path = full["tables"]["confounds"]
+    table = read_table(path)
+    write_table(table[table["analysis"] != "tiv_matched"], path)
+    _, text = page(full, tmp_path)
+    assert wording.RESIDUALISED in text
+    for absent in (wording.MATCHED, wording.PAIRS_ARE_FAIRER, "pairs"):
+        assert absent not in text
+    assert "How far the models get on everybody and after head size was taken out; below," in text
+    write_table(table[~table["analysis"].isin(("tiv_matched", "tiv_residualised", "score_tiv_correlation"))], path)
+    _, text = page(full, tmp_path)
+    assert "The CNN was not trained anew" not in text
+    assert "taken out" not in text
+    assert "How far the models get on everybody " in text
+
+
+def test_importances_are_explained_by_their_kinds(full, tmp_path):
+    path = full["tables"]["morphometry_importance"]
+    table = read_table(path)
+    write_table(table[table["kind"] == "permutation"].assign(sd=None), path)
+    _, text = page(full, tmp_path)
+    assert wording.PERMUTATION in text
+    assert "Taken from the training people" not in text
+    assert "relative to its largest " in text
+    write_table(table.replace({"kind": {"permutation": "gain"}}), path)
+    _, text = page(full, tmp_path)
+    assert wording.PERMUTATION not in text
+    assert wording.FROM_TRAINING.format("gain and coefficients") in text
+
+
+def test_settings_and_names_stay_as_they_were_written(full, tmp_path):
+    path = full["tables"]["hyperparameters"]
+    write_table(read_table(path, dtype=str).replace({"value": {"11": "0.10"}}), path)
+    for name, column in (("features_dropped", "feature"), ("morphometry_correlation", "atlas")):
+        write_table(read_table(full["tables"][name]).assign(**{column: "007"}), full["tables"][name])
+    _, text = page(full, tmp_path)
+    assert "5 (1 fold), 0.10 (1 fold)" in text
+    assert text.count(" 007 ") >= 2
 
 
 def test_the_headline_names_head_size_and_the_interval(full, tmp_path):
@@ -134,17 +212,41 @@ def test_markup_in_tables_is_escaped(full, tmp_path):
     assert text.count("alert('x')") >= 5
 
 
-def test_the_names_of_dropped_columns_stay_out(full, tmp_path):
+def test_the_names_of_restricted_columns_stay_out(full, tmp_path):
     write_table(pd.DataFrame({"feature": ["Family_ID"], "reason": ["restricted"]}), full["tables"]["features_dropped"])
     html, _ = page(full, tmp_path)
     assert "Family_ID" not in html
 
 
-def test_the_script_finds_tables_and_pictures_by_their_names(full, tmp_path):
+def load_script():
     place = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / "write_page.py"
     spec = importlib.util.spec_from_file_location("workflow_script_write_page", place)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("there", "recorded"),
+    [({"xgboost": "3.1"}, "3.1"), ({"xgboost-cpu": "3.2"}, "3.2"), ({}, None)],
+)
+def test_xgboost_is_recorded_by_one_name_whatever_its_distribution(monkeypatch, there, recorded):
+    script = load_script()
+
+    def version(name):
+        if "xgboost" in name and name not in there:
+            raise PackageNotFoundError(name)
+        return there.get(name, "1")
+
+    monkeypatch.setattr(script, "version", version)
+    versions = script.installed()
+    assert versions.get("xgboost") == recorded
+    assert "xgboost-cpu" not in versions
+    assert versions["torch"] == "1"
+
+
+def test_the_script_finds_tables_and_pictures_by_their_names(full, tmp_path):
+    script = load_script()
     results = tmp_path / "results"
     picture = full["figures"]["accuracy"].read_bytes()
     names = [*FIGURES, "accuracy", "training", "dice", "regions_parcels", "maps/gradcam_joint"]

@@ -11,13 +11,19 @@ from voxplain.base.errors import refuse
 from voxplain.cohort.restricted import is_restricted_field
 
 FREESURFER = "FS_"
-# Who someone is, when and how they were measured, and what is to be predicted; without case.
-NEVER = frozenset({"subject", "participant_id", "session", "release", "acquisition", "gender", "sex", "age"})
-CODED = ("release_", "acquisition_", "gender_", "sex_")
+# Who someone is, and when and how they were measured; without case.
+NEVER = frozenset({"subject", "rid", "eid", "iid", "ptid", "session", "release", "acquisition"})
+CODED = ("release_", "acquisition_")
+ID = re.compile(r"(^|_)id$")
+# Parts of names that tell age or sex, such as age_at_scan and is_male; FreeSurfer's names are never taken apart.
+PART = re.compile(r"[_.\-\s]+")
+PERSONAL = frozenset({"age", "birth", "birthdate", "dob", "male", "female", "sex", "gender"})
+HIDDEN = "(a restricted field)"
 # The HCP's table has these left-sided columns twice; the second ones are the right side's (".1" is pandas' mark).
 LEFT_TWICE = re.compile(r"FS_L_(Cerebellum_Cort_\w+?)(\.1)?")
 FEWEST_ROWS = 3
-SAME_LINE = 1e-9
+# Above these a column is the answer under another name, some people being miscoded or rounded.
+SAME_LINE, SAME_CLASSES = 0.999, 0.95
 
 
 def rename_repeats(columns: Sequence[str]) -> list[str]:
@@ -94,7 +100,9 @@ def why_not_by_name(
         return named[plain]
     if is_restricted_field(name):
         return "restricted field"
-    if plain in NEVER or plain.startswith(CODED):
+    parts = PART.split(plain)
+    told = not name.startswith(FREESURFER) and not PERSONAL.isdisjoint(parts)
+    if told or plain in NEVER or plain.startswith(CODED) or ID.search("_".join(parts)):
         return "it says who, when, how or what class, not morphometry"
     if include is not None and not include.search(name):
         return "not in baselines.features.include"
@@ -124,7 +132,8 @@ def _number(cell: str) -> float:
 def numbers_rows(values: np.ndarray, ids: Sequence[str]) -> bool:
     """Tell whether a column numbers the rows or repeats the ids.
 
-    True for whole numbers, all distinct, that are consecutive in some order, or that are the digits of the ids.
+    True for whole numbers that are the digits of the ids, all of them or those at one place (295 of ``002S0295``), and
+    for distinct ones that are consecutive in some order.
 
     Parameters
     ----------
@@ -135,19 +144,23 @@ def numbers_rows(values: np.ndarray, ids: Sequence[str]) -> bool:
     """
     known = ~np.isnan(values)
     there = values[known]
-    if len(there) < FEWEST_ROWS or np.any(there != np.round(there)) or len(np.unique(there)) < len(there):
+    if len(there) < FEWEST_ROWS or np.any(there != np.round(there)):
         return False
-    if there.max() - there.min() == len(there) - 1:
+    if len(np.unique(there)) == len(there) and there.max() - there.min() == len(there) - 1:
         return True
-    digits = [re.sub(r"\D", "", person) for person, use in zip(ids, known, strict=True) if use]
-    return all(digits) and bool(np.all(there == np.array(digits, dtype=float)))
+    runs = [re.findall("[0-9]+", person) for person, use in zip(ids, known, strict=True) if use]
+    fewest = min(map(len, runs))
+    places = [["".join(run) for run in runs]] if fewest else []
+    places += [[run[place] for run in runs] for place in range(fewest)]
+    return any(np.array_equal(there, np.array(digits, dtype=float)) for digits in places)
 
 
 def why_not_by_values(values: np.ndarray, targets: np.ndarray | None = None) -> str:
     """Return why a column cannot be a feature, from its values over the cohort; empty when it can.
 
-    Targets serve to recognise a copy of the answer under another name, and to nothing else: a column that has one
-    single value within every class, or that is a linear function of a regression's target.
+    Targets serve to recognise a copy of the answer under another name, and to nothing else: a column whose few values
+    stand for the classes (or for one of them and the others) in more than `SAME_CLASSES` of the people, or whose
+    correlation with a regression's target is beyond `SAME_LINE`.
 
     Parameters
     ----------
@@ -168,7 +181,21 @@ def why_not_by_values(values: np.ndarray, targets: np.ndarray | None = None) -> 
     if answers.dtype.kind == "f":
         if len(there) < FEWEST_ROWS or np.ptp(answers) == 0:
             return ""
-        told = abs(np.corrcoef(there, answers)[0, 1]) > 1 - SAME_LINE
+        told = abs(np.corrcoef(there, answers)[0, 1]) > SAME_LINE
         return "it gives the target away: a linear function of it" if told else ""
-    told = all(np.ptp(there[answers == label]) == 0 for label in np.unique(answers))
-    return "it gives the class away: one value within every class" if told else ""
+    return "it gives the class away: its values stand for the classes" if _codes_classes(there, answers) else ""
+
+
+def _codes_classes(values: np.ndarray, classes: np.ndarray) -> bool:
+    """Tell whether nearly everybody has the commonest value of their class, and that is not the same for all classes.
+
+    Without the second condition a column that is 0 in nearly everybody would count where one class is rare.
+    """
+    codes, code = np.unique(values, return_inverse=True)
+    labels, label = np.unique(classes, return_inverse=True)
+    if len(codes) > len(labels):
+        return False
+    counts = np.zeros((len(labels), len(codes)), dtype=int)
+    np.add.at(counts, (label, code), 1)
+    agree = counts.max(axis=1).sum() / len(values)
+    return bool(agree > SAME_CLASSES and len(np.unique(counts.argmax(axis=1))) > 1)

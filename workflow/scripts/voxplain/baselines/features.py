@@ -10,6 +10,7 @@ import pandas as pd
 from voxplain.base.errors import refuse
 from voxplain.baselines.feature_columns import (
     FREESURFER,
+    HIDDEN,
     check_repeats,
     compile_pattern,
     named_columns,
@@ -20,6 +21,7 @@ from voxplain.baselines.feature_columns import (
     why_not_by_values,
 )
 from voxplain.cohort.hcp import SUBJECT
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.sheets import Sheet, read_sheet
 
 SETTING = "baselines.features.tables"
@@ -43,24 +45,26 @@ def read_features(
     people : DataFrame
         Columns `participant_id` and `target` (float for a regression); the tables may hold more people, or fewer.
     cohort : dict
-        ``cohort`` of the config.
+        Of ``cohort`` of the config: ``source``, ``target``, ``task``, and of the source's own section the names of
+        columns: ``id_column``, ``group_column``, ``age_column``, ``image_column``, ``mask_column``.
     settings : dict
         ``baselines.features`` of the config: ``id_column``, ``include``, ``exclude``, ``on_missing``.
 
     Returns
     -------
     features : DataFrame
-        `participant_id` and one float column a feature, sorted by id; single missing cells are NaN. People who have no
-        value in one of the tables are left out (``on_missing: drop``) or have NaN there (``impute``).
+        `participant_id` and one float column a feature, sorted by id; single missing cells are NaN. People who lack all
+        values of one of the tables are left out (``on_missing: drop``) or have NaN there (``impute``).
     dropped : DataFrame
-        `feature`, `reason`: every column that is not among the features.
+        `feature`, `reason`: every column that is not among the features. It may be published: restricted fields have
+        no names in it.
 
     Raises
     ------
     InputError
         For tables that cannot be read (see `voxplain.cohort.sheets`), nobody of the cohort in them, cells without a
         number in columns of numbers, names that stand twice, columns of one name that contradict each other between
-        tables, people without values (``on_missing: fail``), and when no feature is left.
+        tables, people who lack all values of one of the tables (``on_missing: fail``), and when no feature is left.
     """
     if not tables:
         refuse(f"{SETTING}: no table of features was given", advice="List at least one CSV or TSV file.")
@@ -80,7 +84,7 @@ def read_features(
     on_missing = settings.get("on_missing") or "drop"
     if lacking and on_missing == "fail":
         refuse(
-            f"{SETTING}: {len(lacking)} of {len(people)} people have no features",
+            f"{SETTING}: {len(lacking)} of {len(people)} people lack all values of one of the tables",
             (f"{person}: no value in {', '.join(paths)}" for person, paths in lacking.items()),
             "Fill the tables, or set baselines.features.on_missing to drop (leave them out) or impute (medians).",
         )
@@ -98,6 +102,7 @@ def read_features(
     features = features[[name for name, why in late.items() if not why]]
     dropped = pd.DataFrame(reasons, columns=["feature", "reason"]).drop_duplicates("feature")
     dropped = dropped[~dropped["feature"].isin(set(features.columns))].reset_index(drop=True)
+    dropped.loc[dropped["feature"].map(is_restricted_field).astype(bool), "feature"] = HIDDEN
     if features.empty:
         refuse(
             f"{SETTING}: no feature is left",

@@ -28,13 +28,13 @@ def importances(
     fit : FoldFit
         Of a model that is not residualised.
     features : DataFrame [people, features]
-        Of the people held out; nobody gives no permutation importance.
+        Of the people held out.
     targets : sequence
         Of the same people.
     task : {'classification', 'regression'}
     labels : sequence of str
     repeats : int
-        Shuffles of each feature.
+        Shuffles of each feature; 0 for no permutation importance.
     seed : int
 
     Returns
@@ -42,8 +42,9 @@ def importances(
     DataFrame
         `feature`, `kind`, `importance`. Kinds: ``coefficient`` (logistic and ridge regression: per SD of the feature;
         with more than two classes the mean absolute one over classes), ``gain`` (XGBoost: mean gain of its splits,
-        the sum over features being 1) and ``permutation`` (every model: the mean fall of the AUC for two classes that
-        are both among these people, else of the accuracy, or for a regression the mean rise of the absolute error).
+        the sum over features being 1) and ``permutation`` (every model: the mean fall of the AUC for two classes, none
+        when one of them has nobody here; of the accuracy for more; for a regression the mean rise of the absolute
+        error).
         Features that say the same stand in for each other, and permutation importance then finds none of them.
 
     Source: Breiman 2001, Machine Learning 45, "Random forests" (permutation).
@@ -51,7 +52,8 @@ def importances(
     if "residualise" in fit.estimator.named_steps:
         raise ValueError("importances are those of models on the features themselves, not on residuals")
     kinds = _own_importance(fit)
-    if len(features):
+    lacks_a_class = task == "classification" and len(labels) == 2 and len({str(target) for target in targets}) < 2
+    if len(features) and repeats and not lacks_a_class:
         kinds["permutation"] = _permutation(fit, features, targets, task, labels, repeats, seed)
     parts = [
         pd.DataFrame({"feature": fit.columns, "kind": kind, "importance": values}) for kind, values in kinds.items()
@@ -81,10 +83,8 @@ def _permutation(
     seed: int,
 ) -> np.ndarray:
     answers = Answers.encode(targets, task, labels).values
-    if task == "regression":
-        scoring = "neg_mean_absolute_error"
-    else:
-        scoring = "roc_auc" if len(labels) == 2 and len(np.unique(answers)) == 2 else "accuracy"
+    of_classes = "roc_auc" if len(labels) == 2 else "accuracy"
+    scoring = "neg_mean_absolute_error" if task == "regression" else of_classes
     # Imputing and scaling treat every column by itself: to shuffle after them is the same, and much faster.
     prepared = fit.estimator[:-1].transform(features[fit.columns].to_numpy(dtype=float))
     state = seed_for(seed, "permutation importance") % 2**32

@@ -123,6 +123,7 @@ def inner_splits(
     inner_folds: int,
     seed: int,
     groups: pd.Series | None = None,
+    advice: str = "Give one value instead of a list for every setting in baselines.models, or get more people.",
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divide training people as `voxplain.cohort.folds.assign_folds` divides a cohort.
 
@@ -136,6 +137,8 @@ def inner_splits(
     inner_folds : int
         At most so many; the largest number that gives every class members on both sides.
     seed : int
+    advice : str
+        What to do when even two are too many.
 
     Returns
     -------
@@ -161,9 +164,9 @@ def inner_splits(
     shares = [] if task == "regression" else [f"{k}: {n} people" for k, n in people["target"].value_counts().items()]
     refuse(
         f"baselines.inner_folds: {len(train)} training people cannot be divided into two inner folds that both have "
-        "every class; the search for settings needs them",
+        "every class, which the model needs",
         shares,
-        "Give one value instead of a list for every setting in baselines.models, or get more people.",
+        advice,
     )
 
 

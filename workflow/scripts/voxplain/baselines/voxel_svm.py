@@ -16,6 +16,10 @@ from voxplain.baselines.nested import inner_splits
 from voxplain.baselines.predictions import class_predictions, value_predictions
 from voxplain.models.answers import Answers
 
+SPLIT_ADVICE = (
+    "The SVM's probabilities are fitted to held-out decision values, even when no setting is searched: ask for fewer "
+    "folds, get more people, or take svm out of baselines.models."
+)
 DEFAULTS = {"C": 1.0, "gamma": "scale", "epsilon": 0.1}
 
 
@@ -95,7 +99,7 @@ def fit_voxel_svm(
         names = [f"{row:09d}" for row in train]
         families = None if groups is None else pd.Series(list(groups), dtype=object).take(train).set_axis(names)
         answers = pd.Series([targets[row] for row in train] if known.classification else known.values, names)
-        splits = inner_splits(names, answers, task, inner_folds, seed, families)
+        splits = inner_splits(names, answers, task, inner_folds, seed, families, SPLIT_ADVICE)
     chosen = grid[0] if len(grid) == 1 else _search(images, known, splits, grid)
     inside, outside = np.arange(len(train)), np.arange(len(train), len(used))
     decisions, gamma = _decide(images, inside, outside, known, chosen)

@@ -14,12 +14,13 @@ import pandas as pd
 
 from voxplain.base.errors import InputError
 from voxplain.cohort.people import read_roster
+from voxplain.cohort.roster import Roster
 from voxplain.cohort.size_table import names_size_table
-from voxplain.imaging.grid import MNI_BRAIN_ML
+from voxplain.imaging.grid import MM3_PER_ML, MNI_BRAIN_ML
 
 ESTIMATES = ("auto", "mask", "affine", "never")
 SOURCES = {"mask": "brain mask", "affine": "affine determinant"}
-MM3_PER_ML = 1000
+FEWEST_HEADS, LEAST_SPREAD = 10, 0.03
 
 
 def estimate_head_size(index: pd.DataFrame, how: str, align: str, space: str) -> tuple[pd.Series, str]:
@@ -48,9 +49,18 @@ def estimate_head_size(index: pd.DataFrame, how: str, align: str, space: str) ->
     Raises
     ------
     InputError
-        For an estimate that these images cannot give.
+        For an estimate that these images cannot give; ``auto`` then says nothing instead.
     """
     kind = estimate_kind(how, align, space)
+    column = {"affine": "scale", "mask": "brain_volume_ml"}.get(kind)
+    if column and _normalised_away(index[column]):
+        if how != "auto":
+            raise InputError(
+                f"cohort.size.estimate: {how} finds heads of nearly the same size in everybody (SD under "
+                f"{LEAST_SPREAD:.0%} of the mean): the images were in MNI space already, where head size is lost. Give "
+                "head sizes in a table (cohort.size.file), or set estimate: never."
+            )
+        kind = None
     sizes = pd.Series(float("nan"), index=pd.Index(index["participant_id"], name="participant_id"), name="tiv_mm3")
     if kind is None:
         return sizes, ""
@@ -59,6 +69,12 @@ def estimate_head_size(index: pd.DataFrame, how: str, align: str, space: str) ->
     else:
         sizes[:] = index["brain_volume_ml"].to_numpy(dtype=float) * MM3_PER_ML
     return sizes, SOURCES[kind]
+
+
+def _normalised_away(sizes: pd.Series) -> bool:
+    """Tell whether heads vary less than those of people do (8 to 10 % in adults), among enough people to tell."""
+    known = sizes.astype(float).dropna()
+    return len(known) >= FEWEST_HEADS and known.std() < LEAST_SPREAD * known.mean()
 
 
 def estimate_kind(how: str, align: str, space: str) -> str | None:
@@ -74,7 +90,8 @@ def estimate_kind(how: str, align: str, space: str) -> str | None:
     if how == "mask" and not (scaled or native):
         raise InputError(
             "cohort.size.estimate: a mask in MNI space has lost head size (images.align: none, images.space: mni). "
-            "Give head sizes in a table (cohort.size.file), or images of native size with images.align."
+            "Give head sizes in a table (cohort.size.file), or images of native size with images.align, or estimate: "
+            "auto."
         )
     if how == "auto":
         return "affine" if scaled else "mask" if native else None
@@ -97,13 +114,15 @@ def check_size_settings(cohort: dict, images: dict) -> None:
     _kind(cohort, images)
 
 
-def head_size_is_obtainable(cohort: dict, images: dict) -> bool:
+def head_size_is_obtainable(cohort: dict, images: dict, roster: Roster | None = None) -> bool:
     """Tell whether anybody's head size will be known, from a table or from the images; opens no image.
 
     Parameters
     ----------
     cohort, images : dict
         Sections of the config.
+    roster : Roster, optional
+        What `voxplain.cohort.people.read_roster` gave for the cohort, instead of reading the tables again.
 
     Raises
     ------
@@ -112,7 +131,7 @@ def head_size_is_obtainable(cohort: dict, images: dict) -> bool:
     """
     if _kind(cohort, images) is not None or cohort["source"] == "phantom":  # which writes a table of them
         return True
-    return bool(read_roster(cohort, seed=0).people["size"].notna().any())
+    return bool((roster or read_roster(cohort, seed=0)).people["size"].notna().any())
 
 
 def _kind(cohort: dict, images: dict) -> str | None:

@@ -5,7 +5,6 @@ import hmac
 import os
 import re
 import secrets
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,11 @@ from voxplain.base.files import read_table, write_text
 from voxplain.base.names import check_ids
 from voxplain.cohort.people import choose, locate, read_roster
 from voxplain.cohort.phantom_people import add_measures
-from voxplain.cohort.roster import COLUMNS
-from voxplain.cohort.size_table import names_size_table
 from voxplain.cohort.targets import labels_of
 
 HASH = re.compile(r"[0-9a-f]{16}")
-TEXT_COLUMNS = ("participant_id", "target", "group", "age", "image", "mask")
+# Neither head size nor age: networks and folds come from this table, and neither of them may hang on those.
+PARTICIPANT_COLUMNS = ("participant_id", "target", "group", "image", "mask")
 
 
 def tabulate(
@@ -49,14 +47,14 @@ def tabulate(
     Returns
     -------
     participants : DataFrame
-        `participant_id`, `target` (str, or float for regression), `group` (16 hex digits), `size` (mm³), `age` (as the
-        source writes it), `image`, `mask` (paths relative to the data root); sorted by id; missing cells are NaN. May
-        hold restricted fields: it belongs into the private folder.
+        `PARTICIPANT_COLUMNS`: `participant_id`, `target` (str, or float for regression), `group` (16 hex digits),
+        `image`, `mask` (paths relative to the data root); sorted by id; missing cells are NaN. The target may be a
+        restricted field: it belongs into the private folder.
     report : dict
         For a public table and a log, free of restricted fields: ``rows`` (people whom the tables list), ``dropped``
         (ids without a target), ``found`` (images exist), ``missing`` (id → why), ``used`` (people of the table),
         ``classes`` (label → people; None for regression and restricted targets), ``grouped`` (families known),
-        ``groups`` (families), ``size_source`` (column, or None), ``restricted_target``.
+        ``groups`` (families), ``restricted_target``.
 
     Raises
     ------
@@ -73,12 +71,8 @@ def tabulate(
     found, missing = locate(roster, cohort)
     people = choose(found, cohort, seed)
     if given and cohort["source"] == "phantom":
-        measured, size_source = add_measures(people, cohort["target"], given)
-        if names_size_table(cohort):  # it comes before what the phantom measured
-            people = measured.assign(size=people["size"])
-        else:
-            people, roster = measured, replace(roster, size_source=size_source)
-    participants = people[list(COLUMNS)].assign(group=hash_groups(people["group"], salt)).fillna(np.nan)
+        people, _ = add_measures(people, cohort["target"], given)
+    participants = people[list(PARTICIPANT_COLUMNS)].assign(group=hash_groups(people["group"], salt)).fillna(np.nan)
     check_participants(participants, cohort)
     counts = participants["target"].value_counts()
     known = participants["group"].dropna()
@@ -91,7 +85,6 @@ def tabulate(
         "classes": None,
         "grouped": len(known) > 0,
         "groups": int(known.nunique()),
-        "size_source": roster.size_source if participants["size"].notna().any() else None,
         "restricted_target": roster.restricted,
     }
     if cohort["task"] == "classification" and not roster.restricted:
@@ -143,10 +136,10 @@ def check_participants(participants: pd.DataFrame, cohort: dict) -> None:
     InputError
         Naming the people and the columns. Restricted values are not repeated.
     """
-    if list(participants.columns) != list(COLUMNS):
+    if list(participants.columns) != list(PARTICIPANT_COLUMNS):
         refuse(
             "participants table: other columns than expected",
-            [f"expected: {', '.join(COLUMNS)}", f"found: {', '.join(map(str, participants.columns))}"],
+            [f"expected: {', '.join(PARTICIPANT_COLUMNS)}", f"found: {', '.join(map(str, participants.columns))}"],
         )
     if participants.empty:
         refuse("participants table: it has no rows")
@@ -158,12 +151,10 @@ def check_participants(participants: pd.DataFrame, cohort: dict) -> None:
     else:
         good_target = participants["target"].isin(labels_of(cohort)).to_numpy()
         expected_target = f"one of {labels_of(cohort)}"
-    sizes = pd.to_numeric(participants["size"], errors="coerce").astype(float)
     groups = participants["group"]
     checks = {
         f"target is not {expected_target}": good_target,
         "group is not a hash": groups.isna() | groups.map(lambda text: bool(HASH.fullmatch(str(text)))),
-        "size is not a positive number": participants["size"].isna() | (np.isfinite(sizes) & (sizes > 0)),
         "image is not a path below the root": participants["image"].map(_is_below),
         "mask is not a path below the root": participants["mask"].isna() | participants["mask"].map(_is_below),
     }
@@ -182,7 +173,7 @@ def check_participants(participants: pd.DataFrame, cohort: dict) -> None:
 
 def read_private(path: str | os.PathLike, task: str) -> pd.DataFrame:
     """Read a table with a target column (participants, folds): text for classification, float for regression."""
-    types: dict = dict.fromkeys(TEXT_COLUMNS, "object") | {"size": float}
+    types: dict = dict.fromkeys(PARTICIPANT_COLUMNS, "object")
     if task == "regression":
         types["target"] = float
     return read_table(path, dtype=types)

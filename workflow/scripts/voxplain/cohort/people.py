@@ -56,7 +56,7 @@ def read_roster(cohort: dict, seed: int) -> Roster:
     return check_targets(with_size_table(roster, cohort), cohort)
 
 
-def parse_people(cohort: dict, seed: int) -> pd.DataFrame:
+def parse_people(cohort: dict, seed: int, roster: Roster | None = None) -> pd.DataFrame:
     """Return the people of the cohort's tables; no image is looked for.
 
     Parameters
@@ -64,6 +64,8 @@ def parse_people(cohort: dict, seed: int) -> pd.DataFrame:
     cohort : dict
         ``cohort`` of the config, with its defaults filled in.
     seed : int
+    roster : Roster, optional
+        What `read_roster` gave for them, instead of reading the tables again.
 
     Returns
     -------
@@ -77,19 +79,27 @@ def parse_people(cohort: dict, seed: int) -> pd.DataFrame:
     InputError
         See `read_roster`.
     """
-    return read_roster(cohort, seed).people
+    return (roster or read_roster(cohort, seed)).people
 
 
-def count_people(cohort: dict) -> int:
-    """Return the largest number of people that the cohort can have: its rows with a target, or the limit if lower."""
-    rows = len(parse_people(cohort, seed=0))
+def count_people(cohort: dict, roster: Roster | None = None) -> int:
+    """Return the largest number of people that the cohort can have: its rows with a target, or the limit if lower.
+
+    Parameters as of `parse_people`; how many people there are does not depend on the seed.
+    """
+    rows = len(parse_people(cohort, 0, roster))
     return rows if cohort.get("limit") is None else min(int(cohort["limit"]), rows)
 
 
-def found_people(cohort: dict, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def found_people(cohort: dict, seed: int, roster: Roster | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the people whose images exist, cut to ``cohort.limit``, and those whose images do not.
 
     Looks up one or two paths a person: keep the answer instead of asking again.
+
+    Parameters
+    ----------
+    cohort, seed, roster
+        As of `parse_people`.
 
     Returns
     -------
@@ -103,7 +113,7 @@ def found_people(cohort: dict, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     InputError
         As `read_roster` and `locate`.
     """
-    found, missing = locate(read_roster(cohort, seed), cohort)
+    found, missing = locate(roster or read_roster(cohort, seed), cohort)
     return choose(found, cohort, seed), missing
 
 

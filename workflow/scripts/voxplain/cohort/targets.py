@@ -9,6 +9,9 @@ from voxplain.base.errors import InputError, refuse
 from voxplain.base.names import check_labels
 from voxplain.cohort.roster import Roster
 
+# From newborns to the largest adult heads, with room to spare; values in ml or litres lie far outside.
+LEAST_HEAD_MM3, LARGEST_HEAD_MM3 = 1e5, 4e6
+
 
 def labels_of(cohort: dict) -> list[str]:
     """Return the class labels of the config as text, in its order; an empty list for regression.
@@ -75,6 +78,13 @@ def check_targets(roster: Roster, cohort: dict) -> Roster:
             f"head size {roster.size_source!r} of {roster.source} is not positive; mm³ were expected",
             (f"{person}: {size:g}" for person, size in zip(people["participant_id"][small], sizes[small], strict=True)),
             "Use n/a where it is unknown.",
+        )
+    middle = sizes.median()
+    if not math.isnan(middle) and not LEAST_HEAD_MM3 <= middle <= LARGEST_HEAD_MM3:
+        refuse(
+            f"head size {roster.size_source!r} of {roster.source}: the median is {middle:g}, which cannot be mm³ "
+            f"({LEAST_HEAD_MM3:g} to {LARGEST_HEAD_MM3:g} were expected)",
+            advice="Give head sizes in mm³: 1 ml is 1000 mm³.",
         )
     check_variety(people, cohort, roster.source)
     return replace(roster, people=people.assign(size=sizes), dropped=dropped)

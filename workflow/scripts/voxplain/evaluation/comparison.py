@@ -221,7 +221,7 @@ def _check(predictions: Predictions) -> list[object]:
         problems += [f"{model} predicts {person} twice" for person in twice.unique()]
         for person, target in zip(everybody["participant_id"], everybody["target"].astype(str), strict=True):
             if targets.setdefault(person, target) != target:
-                problems.append(f"{model}: the target of {person} is {target}, elsewhere {targets[person]}")
+                problems.append(f"{model}: {person} has another target than elsewhere")
     if problems:
         refuse("Predictions that do not belong together", problems, "They come from different runs: make them anew.")
     return names

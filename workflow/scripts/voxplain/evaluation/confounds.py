@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from voxplain.baselines.predictions import LARGEST_LOGIT
 from voxplain.evaluation.comparison import (
     NETWORK,
     Predictions,
@@ -25,13 +26,13 @@ COLUMNS = [
 ]
 EVERYONE = "everyone"
 UNKNOWN = "head size is not known"
+AGE = "age in years, or the middle of its band"
 CAVEATS = {
     "brain mask": " (brain volume, not intracranial volume)",
     "affine determinant": " (estimated by the registration, not measured)",
 }
 # Fewer people of a fold have a correlation of ±1, or none, whatever the scores.
 FEWEST_IN_FOLD = 3
-LARGEST_LOGIT = 36.0
 
 
 def tabulate_confounds(
@@ -85,7 +86,7 @@ def tabulate_confounds(
     else:
         rows.append({"analysis": "tiv_only", "model": "tiv", "group": EVERYONE, "note": UNKNOWN})
     if np.isfinite(age).any() and not target_is_age:
-        rows += _fold_rows("age_only", "age", predict_from(age, people, task, labels), task, labels, "age in years")
+        rows += _fold_rows("age_only", "age", predict_from(age, people, task, labels), task, labels, AGE)
     for model, frames in predictions.items():
         rows += _fold_rows("raw", model, frames, task, labels, "")
     if np.isfinite(tiv).any():

@@ -69,7 +69,8 @@ def calibration_bins(predictions: Predictions, task: str, labels: Sequence[str] 
     Two classes: ten bins of equal width of the probability of the second class; observed is its share, with Wilson's
     interval. More classes: the same for the largest probability and the share of people of that class. Regression: ten
     bins of equally many people by the predicted value; observed is the mean target with its t interval. A bin with
-    fewer than 5 people is merged with the neighbour whose mean prediction is nearer.
+    fewer than 5 people is merged with the neighbour whose mean prediction is nearer; fewer than 5 people in all have no
+    bin.
 
     Parameters
     ----------
@@ -85,7 +86,8 @@ def calibration_bins(predictions: Predictions, task: str, labels: Sequence[str] 
     rows = []
     for model, frames in predictions.items():
         guess, truth = _pooled(model, frames, task, labels)
-        for number, people in enumerate(_merge(_bins(guess, task), guess), start=1):
+        bins = [people for people in _merge(_bins(guess, task), guess) if len(people) >= FEWEST_PEOPLE]
+        for number, people in enumerate(bins, start=1):
             low, high = _interval(truth[people], task)
             row = {"model": model, "bin": number, "n": len(people), "predicted": guess[people].mean()}
             rows.append(row | {"observed": truth[people].mean(), "ci_low": low, "ci_high": high})

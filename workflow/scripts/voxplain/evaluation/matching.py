@@ -10,9 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from voxplain.base.errors import refuse
 from voxplain.evaluation.comparison import Predictions
 from voxplain.evaluation.intervals import wilson
+from voxplain.imaging.grid import MM3_PER_ML
 from voxplain.models.metrics import METRICS
-
-MM3_PER_ML = 1000.0
 
 
 def match_pairs(
@@ -113,7 +112,7 @@ def matched_metrics(
         ``balanced_accuracy`` (the same on pairs; only their references differ) are over the pairs of all folds, with
         Wilson's interval, which takes people as independent; ``auc`` is the mean of the folds' own, weighted by their
         pairs, without an interval. `sd` is over the folds with pairs. `reference` is the same, the AUC's weights too,
-        for all people from among whom the pairs were drawn.
+        for all people of those folds from among whom the pairs were drawn.
     note : str
         The caliper, and the mean difference in head size that is left within pairs.
     """
@@ -155,13 +154,14 @@ def _on_pairs(
     areas, areas_before = (
         np.array([roc_auc_score(second[rows], score[rows]) for rows in cut]) for cut in (matched, whole)
     )
-    chosen = np.concatenate(matched)
+    chosen, everybody = np.concatenate(matched), np.concatenate(whole)
     low, high = wilson(int(right[chosen].sum()), len(chosen))
     spread = pd.Series([right[rows].mean() for rows in matched]).std(ddof=1)
     accuracy = {"mean": float(right[chosen].mean()), "sd": spread, "ci_low": low, "ci_high": high}
-    balanced = balanced_accuracy_score(second, np.where(right, second, ~second))
+    answers = np.where(right, second, ~second)
+    balanced = balanced_accuracy_score(second[everybody], answers[everybody])
     return {
-        "accuracy": accuracy | {"reference": float(right.mean())},
+        "accuracy": accuracy | {"reference": float(right[everybody].mean())},
         "balanced_accuracy": accuracy | {"reference": float(balanced)},
         "auc": {
             "mean": float(np.average(areas, weights=weights)),

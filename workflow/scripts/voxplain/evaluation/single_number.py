@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from voxplain.baselines.predictions import class_predictions, value_predictions
+from voxplain.baselines.predictions import class_predictions, no_predictions, value_predictions
 from voxplain.models.answers import Answers
 
 KNOWN = ["participant_id", "fold", "target"]
@@ -40,8 +40,8 @@ def predict_from(values: Sequence[float], people: pd.DataFrame, task: str, label
         train, test = known & (folds != fold), known & (folds == fold)
         trainable = train.any() and (task == "regression" or len(np.unique(answers[train])) == len(labels))
         test &= trainable
-        tables.append(people.loc[test, KNOWN].reset_index(drop=True))
         if not test.any():
+            tables.append(people.loc[test, KNOWN].reset_index(drop=True).join(no_predictions(task, labels)))
             continue
         estimator = (
             LinearRegression() if task == "regression" else LogisticRegression(C=np.inf, tol=1e-8, max_iter=10000)
@@ -51,5 +51,5 @@ def predict_from(values: Sequence[float], people: pd.DataFrame, task: str, label
             guesses = value_predictions(model.predict(number[test, np.newaxis]))
         else:
             guesses = class_predictions(labels, probabilities=model.predict_proba(number[test, np.newaxis]))
-        tables[-1] = tables[-1].join(guesses)
+        tables.append(people.loc[test, KNOWN].reset_index(drop=True).join(guesses))
     return tables

@@ -49,6 +49,7 @@ HCP = Grid(
 )
 # Volume inside the MNI152 brain mask that nilearn ships (1 mm), in ml; ventricles and the CSF of the sulci count.
 MNI_BRAIN_ML = 1883.0
+MM3_PER_ML = 1000.0
 # Kan et al. 2020: the HCP field of view in 58 x 70 x 58 voxels of 3.138 x 3.110 x 3.138 mm.
 COMMON = HCP.rescaled((58, 70, 58))
 

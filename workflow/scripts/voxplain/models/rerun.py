@@ -95,12 +95,17 @@ def cross_validate(
     return pd.concat(tables, ignore_index=True)
 
 
-def shuffle_targets(people: pd.DataFrame, seed: int, number: int) -> pd.Series:
-    """Return the targets of one permutation: shuffled among the people of each fold.
+def shuffle_targets(people: pd.DataFrame, seed: int, number: int, families: pd.Series | None = None) -> pd.Series:
+    """Return the targets of one permutation: shuffled among the people, or families, of each fold.
 
     Folds were stratified by the true targets. Shuffling over all people would undo that: a class that is rare in
     training is then common in the test, which pulls accuracies below chance and flatters the true one. (A ridge
     classifier on noise, 60 people, 5 folds, 600 shuffles: 0.44 on average over all people, 0.50 within folds.)
+
+    Relatives resemble each other in target and image alike and cannot be exchanged one by one, which would make p too
+    small: families of equal size within a fold exchange their targets as wholes, and members of a family theirs
+    (Winkler et al. 2015, NeuroImage 123, "Multi-level block permutation"). A fold's only family of its size keeps its
+    targets, but for their order.
 
     Parameters
     ----------
@@ -110,6 +115,8 @@ def shuffle_targets(people: pd.DataFrame, seed: int, number: int) -> pd.Series:
         The config's.
     number : int
         Of the permutation.
+    families : Series, optional
+        Of each person, with the index of `people`; without it everybody is unrelated.
 
     Returns
     -------
@@ -118,6 +125,14 @@ def shuffle_targets(people: pd.DataFrame, seed: int, number: int) -> pd.Series:
     """
     generator = stream(seed, "permutation", number)
     shuffled = people["target"].copy()
-    for _, members in people.sort_values("participant_id").groupby("fold"):
-        shuffled[members.index] = generator.permutation(members["target"].to_numpy())
+    ordered = people.sort_values("participant_id")
+    # Numbered by their first member: how the names of families sort is an accident of their salted hashes.
+    codes = ordered["participant_id"] if families is None else families[ordered.index]
+    family = pd.Series(pd.factorize(codes)[0], index=ordered.index)
+    for _, members in ordered.groupby("fold"):
+        blocks = [block.index for _, block in members.groupby(family[members.index])]
+        for size in sorted({len(block) for block in blocks}):
+            same = [block for block in blocks if len(block) == size]
+            for block, source in zip(same, generator.permutation(len(same)), strict=True):
+                shuffled[block] = generator.permutation(people.loc[same[source], "target"].to_numpy())
     return shuffled

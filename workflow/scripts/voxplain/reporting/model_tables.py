@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from voxplain.base.files import MISSING
+from voxplain.baselines.feature_columns import HIDDEN
+from voxplain.cohort.restricted import is_restricted_field
 from voxplain.models.metrics import LOWER_IS_BETTER
 from voxplain.reporting import style
 from voxplain.reporting.first_layer import adjusted_title, statistic_title
@@ -22,8 +25,11 @@ BLOCKS = {
     "confounds_correlation": (("score_tiv_correlation",), ["whom", "mean", "interval", "p", "n"]),
 }
 
+# What pairs of one person of each class make the same twice stands once: balanced accuracy is accuracy on pairs.
+METRICS = {"confounds_matched": ("accuracy", "auc")}
 
 TITLES = {
+    "confounds_matched": {"reference": "On everybody of these folds"},
     "confounds_residualised": {"reference": "With head size", "p": "p of the difference"},
     "confounds_correlation": {"mean": "r"},
 }
@@ -72,9 +78,10 @@ def _by_metric(frame: pd.DataFrame) -> pd.DataFrame:
 def _settings(settings: pd.DataFrame) -> pd.DataFrame:
     """Return one row a model and setting; values that differ between folds stand with the number of folds."""
     rows = []
-    settings = settings[settings["setting"] != "n_train"]
+    # Neither was set or chosen: they follow from the people of the fold.
+    settings = settings[~settings["setting"].isin(("n_train", "gamma_used"))]
     for (model, setting), same in settings.groupby(["model", "setting"], sort=False):
-        counts = same["value"].astype(str).value_counts(sort=False)
+        counts = same["value"].astype(object).fillna(MISSING).astype(str).value_counts(sort=False)
         each = [f"{value} ({n} {'fold' if n == 1 else 'folds'})" for value, n in counts.items()]
         value = ", ".join(each) if len(each) > 1 else counts.index[0]
         rows.append({"model": model, "setting": setting, "value": value})
@@ -107,7 +114,7 @@ def show_confounds(confounds: pd.DataFrame) -> tuple[dict[str, Table], dict[str,
         texts = rows.loc[~unknown, "note"].dropna().astype(str)
         notes[name] = [note for note in dict.fromkeys(texts) if note and note not in said]
         said += notes[name]
-        rows = rows[rows["mean"].notna()]
+        rows = rows[rows["mean"].notna() & rows["metric"].isin(METRICS.get(name, rows["metric"]))]
         if len(rows):
             order = rows if name == "confounds_correlation" else _by_metric(rows)
             shown[name] = show(order.dropna(axis=1, how="all"), columns, TITLES.get(name))
@@ -128,12 +135,15 @@ def pairs_of(confounds: pd.DataFrame) -> str:
 
 
 def show_morphometry(frames: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
-    """Return the tables of morphometry: why features were left out (counts), and the correlations with the maps."""
+    """Return the tables of morphometry: which columns were left out and why, and the correlations with the maps."""
     shown = {}
     if _filled(frames, "features_dropped"):
-        # Counts only: a name may be that of a field which must stay private.
-        reasons = frames["features_dropped"]["reason"].astype(str).value_counts().rename_axis("reason")
-        shown["features_dropped"] = show(reasons.reset_index(name="features"), ["reason", "features"])
+        # The table names restricted fields so already; the page, which is passed on, does not rely on that.
+        dropped = frames["features_dropped"].astype({"feature": object})
+        private = dropped["feature"].astype(str).map(is_restricted_field)
+        shown["features_dropped"] = show(
+            dropped.assign(feature=dropped["feature"].mask(private, HIDDEN)), ["feature", "reason"]
+        )
     if _filled(frames, "morphometry_correlation"):
         shown["morphometry_correlation"] = _show_correlations(frames["morphometry_correlation"])
     return shown

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from voxplain.base.errors import refuse
 from voxplain.reporting import style
-from voxplain.reporting.reading import models_of
+from voxplain.reporting.reading import has_intervals, models_of
 
 ACROSS = 3  # panels in a row
 CHANCE = {"color": style.ORANGE, "linestyle": (0, (3, 2)), "linewidth": 1.4}
@@ -38,6 +38,7 @@ def draw_accuracy(accuracy: pd.DataFrame, summary: pd.DataFrame, out: str | os.P
     if not metrics:
         refuse(f"The accuracy table holds none of {', '.join(style.METRIC_TITLES)}; got columns", accuracy.columns)
     models = models_of(accuracy)
+    mean = "mean, 95 % interval" if has_intervals(summary) else "mean"
     with style.drawn(out, 2.2 + 2.3 * len(metrics), 1.0 + 0.42 * len(models)) as figure:
         figure.get_layout_engine().set(wspace=0.06)
         panels = style.panels(figure, len(metrics), len(metrics), sharey=True)
@@ -47,7 +48,7 @@ def draw_accuracy(accuracy: pd.DataFrame, summary: pd.DataFrame, out: str | os.P
                 folds = accuracy.loc[accuracy["model"] == model, metric].astype(float).dropna()
                 _draw_folds(axes, place, folds)
                 if model in own.index:
-                    _draw_summary(axes, place, own.loc[model])
+                    _draw_summary(axes, place, own.loc[model], mean)
             axes.set_title(style.metric_title(metric))
             style.name_rows(axes, [style.model_title(model) for model in models])
             axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -62,13 +63,13 @@ def _draw_folds(axes: Axes, place: int, values: pd.Series) -> None:
     axes.plot(values, place + spread, "o", color=style.SKY, markersize=4.5, markeredgecolor="white", label="one fold")
 
 
-def _draw_summary(axes: Axes, place: int, row: pd.Series) -> None:
+def _draw_summary(axes: Axes, place: int, row: pd.Series, label: str) -> None:
     if pd.notna(row["chance"]):
         # Of each model by itself: not all were tested on the same people.
         axes.plot([row["chance"]] * 2, [place - 0.5, place + 0.5], label="chance", zorder=0, **CHANCE)
     if pd.notna(row["mean"]):
         axes.errorbar(row["mean"], place + 0.2, xerr=reach(row), fmt="D", color=style.BLUE, markersize=4.5,
-                      capsize=3, label="mean, 95 % interval")  # fmt: skip
+                      capsize=3, label=label)  # fmt: skip
 
 
 def reach(row: pd.Series) -> np.ndarray:

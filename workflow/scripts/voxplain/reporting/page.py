@@ -9,9 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
-from voxplain.reporting import model_tables, style, tables, verdicts, wording
+from voxplain.reporting import captions, model_tables, style, tables, verdicts, wording
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
+from voxplain.reporting.reading import NAMES, has_intervals
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
@@ -25,6 +26,7 @@ TABLES = {
         *("first_layer", "first_layer_counts"),
     },
 }
+NAMED = {"features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"}
 FIGURES = {
     *("training", "accuracy", "dice", "montage", "maps", "regions"),
     *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer"),
@@ -62,7 +64,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     """
     contents = _checked(contents)
     config, figures = contents["config"], contents["figures"]
-    frames = {name: read_table(path) for name, path in contents["tables"].items() if name != "top_regions"}
+    frames = {name: _read(name, path) for name, path in contents["tables"].items() if name != "top_regions"}
     top = {atlas: read_table(path) for atlas, path in contents["tables"].get("top_regions", {}).items()}
     people = {method: [read_table(path) for path in paths] for method, paths in contents["maps"].items()}
     named = frames | {f"top_regions of {atlas}": table for atlas, table in top.items()}
@@ -72,18 +74,19 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     methods = list(people)
     performance = verdicts.judge(frames["accuracy"], frames["accuracy_summary"], frames.get("confounds"))
     planted = frames.get("planted_regions")
+    external = bool(config.get("interpret", {}).get("weights"))
     facts = {
         "name": config["name"],
         "cohort": _cohort_facts(config["cohort"], frames),
         "performance": performance,
-        "external": bool(config.get("interpret", {}).get("weights")),
+        "external": external,
         "phantom": config["cohort"].get("source") == "phantom",
         "found": None if planted is None else verdicts.find_planted(planted, methods),
         "top": config.get("report", {}).get("top_regions"),
         "sections": _method_sections(methods, figures, people, top, frames.get("localization"), config),
         "figures": {name: data_uri(path) for name, path in figures.items() if name not in ("maps", "regions")},
         "tables": _tables(frames, methods, config),
-        **_model_facts(frames, performance),
+        **_model_facts(frames, performance, external),
         "atlases": _atlases(top, figures.get("regions", {}), methods, config),
         "settings": public_settings(config),
         "versions": contents.get("versions") or {},
@@ -91,6 +94,13 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "words": wording,
     }
     write_text(_render(facts), out)
+
+
+def _read(name: str, path: Path) -> pd.DataFrame:
+    """Read one of the page's tables; settings stay as they were written, and names that look like numbers are names."""
+    if name == "hyperparameters":
+        return read_table(path, dtype=str)
+    return read_table(path, dtype=NAMES) if name in NAMED else read_table(path)
 
 
 def _checked(contents: Mapping) -> dict:
@@ -211,7 +221,7 @@ def _tables(frames: Mapping[str, pd.DataFrame], methods: Sequence[str], config: 
     return shown | model_tables.show_morphometry(frames)
 
 
-def _model_facts(frames: Mapping[str, pd.DataFrame], performance: verdicts.Performance) -> dict:
+def _model_facts(frames: Mapping[str, pd.DataFrame], performance: verdicts.Performance, external: bool) -> dict:
     """Return what the page says about models, confounds and the first layer beside tables and pictures."""
     confounds, counts, permutations = (frames.get(name) for name in ("confounds", "first_layer_counts", "permutations"))
     blocks, notes = ({}, {}) if confounds is None else model_tables.show_confounds(confounds)
@@ -221,7 +231,12 @@ def _model_facts(frames: Mapping[str, pd.DataFrame], performance: verdicts.Perfo
         "confounds": None if confounds is None else {"blocks": blocks, "notes": notes},
         "pairs": "" if confounds is None else model_tables.pairs_of(confounds),
         "first_layer": [] if counts is None else model_tables.first_layer_in_words(counts),
-        "reading": wording.reading(performance.size_known),
+        "captions": captions.captions(frames, performance.folds > 1, external, blocks),
+        "notes": captions.notes(frames, performance.metric == "mae", blocks),
+        "weak": wording.WEAK if performance.spread_known else wording.WEAK_IN_ONE_FOLD,
+        "reading": wording.reading(
+            performance.size_known, performance.folds > 1, has_intervals(frames["accuracy_summary"])
+        ),
     }
 
 

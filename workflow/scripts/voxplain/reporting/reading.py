@@ -4,6 +4,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from voxplain.base.files import TEXT
+
+# How to read tables of morphometry: their names can look like numbers too.
+NAMES = dict.fromkeys((*TEXT, "atlas", "method", "model", "kind", "feature", "hemisphere"), str)
 TRUE = frozenset({"true", "1", "1.0", "yes"})
 
 
@@ -22,3 +26,8 @@ def headline_metric(metrics: Iterable) -> str | None:
     """Return the metric that a table is summed up by: accuracy, or the mean absolute error of a regression."""
     present = set(metrics)
     return next((name for name in ("accuracy", "mae") if name in present), None)
+
+
+def has_intervals(summary: pd.DataFrame) -> bool:
+    """Tell whether any row has an interval (``ci_low``, ``ci_high``)."""
+    return bool(summary[["ci_low", "ci_high"]].notna().all(axis=1).any())

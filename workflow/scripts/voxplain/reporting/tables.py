@@ -115,6 +115,7 @@ COLUMNS: dict[str, tuple[str, Callable[[object], str], bool]] = {
     "pairs": ("Pairs", whole, True),
     "p": ("p", chance_of_error, True),
     "whom": ("Within", _text, False),
+    "feature": ("Column", _text, False),
     "reason": ("Why", _text, False),
     "features": ("Features", whole, True),
     "atlas": ("Atlas", _text, False),
@@ -156,7 +157,6 @@ COHORT_KEYS = {
     "excluded": "Excluded by quality control",
     "grouped": "Families known",
     "groups": "Families",
-    "size_source": "Head size from",
     "restricted_target": "Target is a restricted field",
 }
 

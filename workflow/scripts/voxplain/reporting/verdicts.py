@@ -59,7 +59,7 @@ class Performance:
         return self.head_size is not None and self._within_reach_of(self.head_size)
 
     def _within_reach_of(self, level: float) -> bool:
-        sd = 0.0 if math.isnan(self.sd) else self.sd
+        sd = self.sd if self.spread_known else 0.0
         if self.metric in LOWER_IS_BETTER:
             return self.mean + sd >= level
         return self.mean - sd <= level
@@ -70,9 +70,14 @@ class Performance:
         return not math.isnan(self.chance)
 
     @property
+    def spread_known(self) -> bool:
+        """Whether there are folds enough for a standard deviation."""
+        return not math.isnan(self.sd)
+
+    @property
     def score(self) -> str:
         """The score as ``0.94 ± 0.03``."""
-        return number(self.mean) + ("" if math.isnan(self.sd) else f" ± {number(self.sd)}")
+        return number(self.mean) + (f" ± {number(self.sd)}" if self.spread_known else "")
 
     @property
     def interval(self) -> str:

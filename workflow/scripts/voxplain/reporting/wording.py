@@ -48,10 +48,9 @@ PAPERS = (
     ),
 )
 
-WEAK = (
-    "Weak network: its score, one standard deviation for the worse, is no better than chance. A network that has not "
-    "learned the difference has no true map, so do not interpret the maps below."
-)
+_NO_TRUE_MAP = "A network that has not learned the difference has no true map, so do not interpret the maps below."
+WEAK = f"Weak network: its score, one standard deviation for the worse, is no better than chance. {_NO_TRUE_MAP}"
+WEAK_IN_ONE_FOLD = f"Weak network: its score is no better than chance. {_NO_TRUE_MAP}"
 EXTERNAL = (
     "The network was brought from outside. Whether it was trained on these people is not known, so the score may be "
     "too good and the maps may be in-sample."
@@ -71,8 +70,10 @@ DIFFERENCES = (
 )
 CALIBRATION = (
     "Well calibrated means: of the people to whom a model gives a probability of 0.8, eight in ten are of that class. "
-    "A slope below 1 says that a model is too sure of itself. An SVM has no probabilities of its own; they are fitted "
-    "to its decision values within the training people."
+    "A slope below 1 says that a model is too sure of itself."
+)
+CALIBRATION_OF_SVM = (
+    "An SVM has no probabilities of its own; they are fitted to its decision values within the training people."
 )
 CALIBRATION_OF_VALUES = (
     "Well calibrated means: the people for whom a model predicts 40 have a mean of 40. A slope below 1 says that its "
@@ -86,23 +87,27 @@ ALONE = "What one number, without any image, reaches on the same folds."
 MATCHED = (
     "Pairs of one person of each class with nearly the same head size, both from the same test fold. The models are "
     "those of everybody and may still use head size; among these pairs it can hardly help them, as the row of head "
-    "size alone should show. Few pairs make a wide interval."
+    "size alone should show. Few pairs make a wide interval. The scores on everybody beside them can differ from "
+    "those of the models above: they are over all people from among whom the pairs were drawn, in the folds that have "
+    "pairs (the AUC weighted by pairs), and not means over every fold."
 )
 RESIDUALISED = (
     "Head size was regressed out of every feature with slopes learned on the training people of each fold, and the "
-    "models were trained anew. Only the linear part of it is gone, but with it goes whatever else differs between the "
-    "classes in step with head size, even where the images do not show head size: a fall alone does not prove that a "
-    "model used it, and the matched pairs are the fairer test. The CNN was not trained anew."
+    "models were trained anew. Only the linear part of it is gone, but with it goes whatever else follows the target "
+    "in step with head size, even where the images do not show head size: a fall alone does not prove that a model "
+    "used it. The CNN was not trained anew."
 )
+PAIRS_ARE_FAIRER = "The matched pairs are the fairer test."
 CORRELATION = (
     "Within a class, head size says nothing about the class. A correlation other than 0 shows that the network's "
     "answer follows head size nevertheless."
 )
 CORRELATION_OF_VALUES = "A correlation other than 0 shows that what the network answers goes along with head size."
-IMPORTANCE = (
-    "Permutation importance is measured on people who were held out, gain and coefficients on the training people. "
-    "Features that say the same share their permutation importance: one that ranks low may still matter."
+PERMUTATION = (
+    "Permutation importance is measured on people who were held out. Features that say the same share it: one that "
+    "ranks low may still matter. A feature whose importance is not above 0 is not drawn."
 )
+FROM_TRAINING = "Taken from the training people: {}; what is 0 is not drawn."
 MORPHOMETRY_AND_MAPS = (
     "A point is a region whose name occurs among the features. The share of a map grows with the size of a region, and "
     "neighbours resemble each other, so that no p-value stands beside the correlation. Where few regions matter, the "
@@ -123,19 +128,20 @@ READING = (
     "may use something else.",
     "Guided backpropagation and Grad-CAM fail published tests (Adebayo et al. 2018; Siegel et al. 2025). Trust a "
     "method here only as far as it found what was planted in a phantom, and where methods of different kinds agree.",
-    "Folds share most of their training people, so the standard deviation over folds understates the uncertainty. The "
-    "95 % intervals are widened for that, by a rule that is a heuristic for cross-validation.",
 )
+SHARED = "Folds share most of their training people, so the standard deviation over folds understates the uncertainty."
+WIDENED = "The 95 % intervals are widened for that, by a rule that is a heuristic for cross-validation."
 UNMEASURED = (
-    "The classes may differ in more than what is asked: head size alone predicts sex well, and orientation, scanner "
+    "People may differ in more than what is asked: head size alone predicts sex well, and orientation, scanner "
     "and motion leave traces. Nothing on this page corrects for them."
 )
 MEASURED = (
-    "The classes may differ in more than what is asked: orientation, scanner and motion leave traces that nothing on "
+    "People may differ in more than what is asked: orientation, scanner and motion leave traces that nothing on "
     "this page corrects for. Head size is measured in a section of its own; the maps are not corrected for it."
 )
 
 
-def reading(size_known: bool) -> tuple[str, ...]:
-    """Return the cautions that hold for every run, according to whether head size was looked at."""
-    return (READING[0], MEASURED if size_known else UNMEASURED, *READING[1:])
+def reading(size_known: bool, folds: bool, intervals: bool) -> tuple[str, ...]:
+    """Return the cautions for a run: whether head size was looked at, there are several folds, and intervals."""
+    spread = (f"{SHARED} {WIDENED}" if intervals else SHARED,) if folds else ()
+    return (READING[0], MEASURED if size_known else UNMEASURED, *READING[1:], *spread)

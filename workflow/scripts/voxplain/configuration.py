@@ -1,0 +1,166 @@
+"""The configuration as a whole: made tidy, and checked for what a schema cannot see."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxplain.attribution import NON_NEGATIVE
+from voxplain.base.errors import refuse
+from voxplain.cohort.hcp import FILES
+from voxplain.cohort.sheets import read_header
+
+BLOCKS = 3  # of VoxelCNN, unless its arguments say otherwise
+VOXEL_CNN = ("channels", "blocks", "dropout")
+FOR_CLASSES, FOR_NUMBERS = {"logistic"}, {"ridge", "svr"}
+ON_VOXELS = "svm"
+SIGNED = {"mean_signed", "t"}
+
+
+def tidy(value: object) -> object:
+    """Return settings with the home folder in the place of ~, and whole numbers as such (a schema takes 2.0 for one).
+
+    Arguments of the user's own classes stay as they are.
+    """
+    if isinstance(value, dict):
+        return {key: part if key == "arguments" else tidy(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [tidy(part) for part in value]
+    if isinstance(value, str) and value.startswith("~"):
+        return str(Path(value).expanduser())
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def ordered(settings: object, *without: str) -> object:
+    """Return settings as a rule's parameter: without some keys, and in one order at all depths.
+
+    A changed parameter re-runs its jobs, and to Snakemake another order of keys is a change: keys that the user writes
+    stand before the defaults that the schema fills in.
+    """
+    if not isinstance(settings, dict):
+        return settings
+    return {key: ordered(settings[key]) for key in sorted(settings) if key not in without}
+
+
+def cohort_of_folds(cohort: dict) -> dict:
+    """Return what decides who takes part, what is predicted and who is related; head size and age do not.
+
+    Nor does the least share of images that must exist, which is checked when the workflow is planned.
+    """
+    source = cohort["source"]
+    section = ordered(cohort.get(source), "keep_volumes", "size_column", "age_column")
+    if source == "hcp":  # whose table of morphometry matters here only where it holds the target
+        main = [read_header(section[key], f"cohort.hcp.{key}") for key in FILES[:2] if section.get(key)]
+        if any(cohort["target"] in columns for columns in main):
+            section["freesurfer_csv"] = None
+    return {**ordered(cohort, "min_found", "size"), source: section}
+
+
+def cohort_of_features(cohort: dict) -> dict:
+    """Return what tells morphometry from the other columns of people's tables."""
+    section = cohort.get(cohort["source"]) or {}
+    named = {key: value for key, value in section.items() if key.endswith("_column") and key != "size_column"}
+    return {key: cohort[key] for key in ("source", "target", "task")} | {cohort["source"]: ordered(named)}
+
+
+def check_config(config: dict, classes: Sequence[str]) -> None:
+    """Refuse keys that contradict each other.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    classes : sequence of str
+        Empty for a regression.
+
+    Raises
+    ------
+    InputError
+        Naming every contradiction.
+    """
+    problems = [
+        *_of_the_cohort(config),
+        *_of_the_network(config, classes),
+        *_of_the_baselines(config, classes),
+        *_of_the_maps(config, classes),
+    ]
+    if problems:
+        refuse("The configuration contradicts itself", problems, "config/README.md explains every key.")
+
+
+def _of_the_cohort(config: dict) -> list[str]:
+    cohort, problems = config["cohort"], []
+    if cohort["task"] == "regression" and cohort["labels"]:
+        problems.append("cohort.labels is for classification; cohort.task is regression")
+    if cohort["source"] == "phantom":
+        if "parcels" in config["atlases"]:
+            problems.append("atlases.parcels: the phantom brings an atlas of that name; choose another one")
+        if cohort["size"]["file"]:
+            problems.append("cohort.size.file: take it out, the phantom measures its own heads")
+    if config["folds"]["compare_ungrouped"] and not config["folds"]["grouped"]:
+        problems.append("folds.compare_ungrouped: set folds.grouped to true, or there is nothing to compare")
+    return problems
+
+
+def _of_the_network(config: dict, classes: Sequence[str]) -> list[str]:
+    arguments, layer, problems = config["model"]["arguments"], config["features"]["layer"], []
+    if config["model"]["network"] != "VoxelCNN":
+        return problems
+    strangers = ", ".join(sorted(set(arguments) - set(VOXEL_CNN)))
+    if strangers:
+        problems.append(f"model.arguments: VoxelCNN has no {strangers}; it has {', '.join(sorted(VOXEL_CNN))}")
+    blocks = arguments.get("blocks", BLOCKS)
+    if config["features"]["first_layer"] and len(classes) == 2 and isinstance(layer, int) and not 1 <= layer <= blocks:
+        problems.append(f"features.layer: {layer} is none of the network's blocks, 1 to {blocks}")
+    return problems
+
+
+def _of_the_baselines(config: dict, classes: Sequence[str]) -> list[str]:
+    models, features, task = config["baselines"]["models"], config["baselines"]["features"], config["cohort"]["task"]
+    problems = []
+    for model in sorted(set(models) & (FOR_NUMBERS if classes else FOR_CLASSES)):
+        others = "logistic" if classes else "ridge and svr"
+        problems.append(f"baselines.models.{model}: it does not do {task}; take {others}")
+    reruns = config["statistics"]["permutations"] or config["folds"]["compare_ungrouped"]
+    if config["interpret"]["weights"] is not None and (models or reruns):
+        problems.append(
+            "interpret.weights: a network from outside has no folds; take out baselines.models, "
+            "statistics.permutations and folds.compare_ungrouped"
+        )
+    for key in ("include", "exclude"):
+        try:
+            re.compile(features[key] or "")
+        except re.error as error:
+            problems.append(f"baselines.features.{key}: {features[key]!r} is no regular expression: {error}")
+    on_features = [model for model in models if model != ON_VOXELS]
+    if on_features and config["cohort"]["source"] == "table" and not features["tables"]:
+        problems.append(f"baselines.features.tables: name a table of features for {', '.join(on_features)}")
+    if on_features:
+        missing = [path for path in features["tables"] if not Path(path).is_file()]
+        problems += [f"baselines.features.tables: {path} does not exist" for path in missing]
+    restricted = (config["cohort"].get("hcp") or {}).get("restricted_csv")
+    if restricted and Path(restricted).resolve() in [Path(path).resolve() for path in features["tables"]]:
+        problems.append("baselines.features.tables: take out the restricted table of the HCP; it holds no morphometry")
+    return problems
+
+
+def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
+    population, problems = config["population"], []
+    threshold, statistics = population["threshold"], set(population["statistics"])
+    if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
+        problems.append("population.threshold: top_percent is at most 100")
+    least = (len(classes) or 1) * (2 if "t" in statistics else 1)
+    for name, settings in config["maps"]["methods"].items():
+        target = settings["target"] or ("contrast" if len(classes) == 2 else "predicted")
+        where = f"maps.methods.{name}"
+        if target == "contrast" and len(classes) not in (0, 2):
+            problems.append(f"{where}.target: contrast needs two classes, not {len(classes)}")
+        elif target not in ("predicted", "true", "contrast", *classes):
+            problems.append(f"{where}.target: {target!r} is none of predicted, true, contrast, {', '.join(classes)}")
+        elif target in ("predicted", "true") and name not in NON_NEGATIVE and classes and statistics & SIGNED:
+            problems.append(
+                f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
+                "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
+            )
+        if settings["people"] is not None and settings["people"] < least:
+            problems.append(f"{where}.people: {settings['people']} leaves a class without maps; at least {least}")
+    return problems
