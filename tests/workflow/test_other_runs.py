@@ -110,6 +110,7 @@ def ages(hcp, tmp_path_factory, workflow):
     table.to_csv(folder / "people.tsv", sep="\t", index=False)
     measures = pd.read_csv(hcp.folder / "freesurfer.csv", dtype=str)
     measures = measures.rename(columns={"Subject": "participant_id"}).assign(years=restricted["Age_in_Yrs"])
+    measures["eTIV"] = 0.97 * measures["FS_InterCranial_Vol"].astype(float)
     measures.to_csv(folder / "volumes.tsv", sep="\t", index=False)
     config = {
         **hcp.config,
@@ -152,7 +153,7 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
 
 def test_another_head_size_trains_no_network_anew(ages):
     config = copy.deepcopy(ages.config)
-    config["cohort"]["size"]["column"] = "FS_Demo_GM_01_L_Vol"
+    config["cohort"]["size"]["column"] = "eTIV"
     planned = ages.planned(config)
     assert planned["collect_confounders"] == 1
     assert "tabulate_confounds" in planned

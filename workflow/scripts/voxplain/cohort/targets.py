@@ -71,18 +71,20 @@ def check_targets(roster: Roster, cohort: dict) -> Roster:
         people = people.assign(target=targets)
     else:
         _check_known(people, labels_of(cohort), column, roster)
-    sizes = numbers(people, "size", f"head size {roster.size_source!r} of {roster.source}")
+    own = (cohort.get("size") or {}).get("file")
+    head_size = f"head size {roster.size_source!r} of {f'cohort.size.file ({own})' if own else roster.source}"
+    sizes = numbers(people, "size", head_size)
     small = sizes <= 0
     if small.any():
         refuse(
-            f"head size {roster.size_source!r} of {roster.source} is not positive; mm³ were expected",
+            f"{head_size} is not positive; mm³ were expected",
             (f"{person}: {size:g}" for person, size in zip(people["participant_id"][small], sizes[small], strict=True)),
             "Use n/a where it is unknown.",
         )
     middle = sizes.median()
     if not math.isnan(middle) and not LEAST_HEAD_MM3 <= middle <= LARGEST_HEAD_MM3:
         refuse(
-            f"head size {roster.size_source!r} of {roster.source}: the median is {middle:g}, which cannot be mm³ "
+            f"{head_size}: the median is {middle:g}, which cannot be mm³ "
             f"({LEAST_HEAD_MM3:g} to {LARGEST_HEAD_MM3:g} were expected)",
             advice="Give head sizes in mm³: 1 ml is 1000 mm³.",
         )
