@@ -45,7 +45,7 @@ def test_planted_volumes_top_the_importances():
     from voxplain.cohort.phantom.effects import effects
     from voxplain.cohort.phantom.people import Person
 
-    settings = PhantomSettings(people=64, seed=42)
+    settings = PhantomSettings(people=128, seed=42)
     people = design(settings)
     rows = people.set_index("participant_id", drop=False)
     measures = {person: Person(person, rows.loc[person], settings).measures() for person in rows.index}
