@@ -81,6 +81,7 @@ def test_a_number_as_target():
     message = refused((), **changes)
     assert "baselines.models.logistic: it does not do regression; take ridge and svr" in message
     assert "cohort.labels" not in message
+    assert "statistics.age_gap" in refused(statistics__age_gap=True)
     assert "cohort.labels is for classification" in refused((), **changes | {"cohort__labels": ["F", "M"]})
 
 

@@ -128,8 +128,14 @@ def ages(hcp, tmp_path_factory, workflow):
             "features": {"tables": ["volumes.tsv"]},
             "inner_folds": 2,
         },
-        "statistics": {"permutations": 1},
-        "maps": {"methods": {"gradcam": {}, "perturbation": {"people": 4, "iterations": 3}}},
+        "statistics": {"permutations": 1, "age_gap": True},
+        "maps": {
+            "methods": {
+                "gradcam": {},
+                "perturbation": {"people": 4, "iterations": 3},
+                "noise": {"people": 4, "depth": 1, "channels": 2, "epochs": 1},
+            }
+        },
     }
     run = workflow(folder, config)
     run.run()
@@ -145,7 +151,14 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
     confounds = pd.read_csv(ages.results / "tables" / "confounds.tsv", sep="\t", na_values="n/a")
     assert set(confounds["analysis"]) == {"tiv_only", "raw", "tiv_residualised", "score_tiv_correlation"}
     names = {path.name for path in (ages.results / "population" / "gradcam").iterdir()}
-    assert names == {"joint_mean_signed.nii.gz", "joint_mask.nii.gz"}
+    groups = ("joint", "lowest-third", "middle-third", "highest-third")
+    assert names == {f"{group}_{what}.nii.gz" for group in groups for what in ("mean_signed", "mask")}
+    gap = pd.read_csv(ages.results / "tables" / "age_gap.tsv", sep="\t")
+    assert list(gap["gap"]) == ["raw", "corrected"] * 5
+    assert "pulled towards the mean" in (ages.results / "report" / "index.html").read_text()
+    utility = pd.read_csv(ages.results / "tables" / "noise_utility.tsv", sep="\t")
+    assert set(utility["order"]) == {"importance", "random"}
+    assert set(utility["share_clean"]) == set(range(0, 101, 10))
     table = pd.read_csv(next(ages.results.glob("maps/gradcam/*/maps.tsv")), sep="\t", na_values="n/a")
     assert set(table["explained"]) == {"regression"}
     assert table["score_before"].isna().all()  # a prediction of a restricted target

@@ -42,9 +42,15 @@ CONFIG = {
     "statistics": {"permutations": 2},
     "population": {"statistics": ["mean_signed", "t"]},
     "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
+    "features": {"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
     "maps": {
         "subjects_per_job": 5,
-        "methods": {"gradcam": {}, "guided_backprop": {}, "perturbation": {"people": 4, "iterations": 4}},
+        "methods": {
+            "gradcam": {},
+            "guided_backprop": {},
+            "perturbation": {"people": 4, "iterations": 4},
+            "lrp": {"people": 4},
+        },
     },
 }
 
@@ -71,7 +77,7 @@ def test_the_page_is_whole_and_asks_for_nothing(done):
 
 def test_everyone_has_one_map_from_the_network_that_did_not_see_them(done):
     folds = read(done.results / "private" / "folds.tsv").set_index("participant_id")["fold"]
-    for method, people in (("gradcam", 16), ("guided_backprop", 16), ("perturbation", 4)):
+    for method, people in (("gradcam", 16), ("guided_backprop", 16), ("perturbation", 4), ("lrp", 4)):
         explained = []
         for folder in (done.results / "maps" / method).iterdir():
             fold = re.fullmatch(r"fold-(\d+)_part-\d+", folder.name)[1]
@@ -85,7 +91,7 @@ def test_everyone_has_one_map_from_the_network_that_did_not_see_them(done):
 
 def test_maps_are_finite_and_carry_the_true_affine(done):
     paths = [*done.results.glob("maps/*/*/sub-*.nii.gz"), *done.results.glob("population/*/*.nii.gz")]
-    assert len(paths) == 36 + 3 * 9  # people; two statistics and a mask of three groups a method
+    assert len(paths) == 40 + 4 * 9  # people; two statistics and a mask of three groups a method
     for path in paths:
         image = nib.load(path)
         assert COMMON.matches(image.shape, image.affine), path
@@ -94,6 +100,21 @@ def test_maps_are_finite_and_carry_the_true_affine(done):
         values = nib.load(path).get_fdata()
         assert 0 <= values.min() <= values.max() <= 1
     assert nib.load(next(done.results.glob("maps/gradcam/*/sub-*.nii.gz"))).get_fdata().min() < 0
+
+
+def test_relevance_is_accounted_for(done):
+    tables = [read(path) for path in done.results.glob("maps/lrp/*/maps.tsv")]
+    assert pd.concat(tables)["conservation"].notna().sum() == 4
+    assert read(next(done.results.glob("maps/gradcam/*/maps.tsv")))["conservation"].isna().all()
+
+
+def test_visualisations_are_held_against_the_cohort(done):
+    folder = done.results / "features" / "visualisation_fold-0"
+    table = read(folder / "visualisations.tsv")
+    assert list(table["objective"]) == ["class-F", "class-M", "layer-1_channel-0", "layer-1_channel-1"]
+    assert table["percentile"].between(0, 100).all()
+    assert {path.name for path in folder.glob("*.nii.gz")} == {f"{name}_input.nii.gz" for name in table["objective"]}
+    assert "What the network wants to see" in (done.results / "report" / "index.html").read_text()
 
 
 def test_masks_hold_five_percent_of_the_brain(done):
@@ -108,7 +129,7 @@ def test_tables_have_their_columns_and_rows(done):
     assert list(dice) == [
         "group", "method_a", "method_b", "dice", "dice_chance", "agreement", "spearman", "voxels_a", "voxels_b",
     ]  # fmt: skip
-    assert len(dice) == 3 * 3
+    assert len(dice) == 3 * 6  # groups and pairs of methods
     regions = read(done.results / "tables" / "regions_parcels.tsv")
     assert list(regions) == [
         "method", "group", "index", "region", "hemisphere", "voxels", "mean", "share", "inside", "rank",

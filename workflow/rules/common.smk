@@ -12,6 +12,7 @@ from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainab
 from voxplain.cohort.people import count_people, data_root, found_people, parse_people, read_roster
 from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import labels_of
+from voxplain.population.groups import TERTILES
 from voxplain.configuration import check_config, cohort_of_features, cohort_of_folds, ordered, tidy
 
 
@@ -30,7 +31,8 @@ if COHORT["source"] not in COHORT:
     raise WorkflowError(f"cohort.source is {COHORT['source']}, but there is no section cohort.{COHORT['source']}")
 PHANTOM = COHORT["source"] == "phantom"
 CLASSES = plainly(labels_of, COHORT)
-GROUPS = [*CLASSES, "joint"]
+THIRDS = list(TERTILES) if config["population"]["tertiles"] and not CLASSES else []
+GROUPS = [*CLASSES, *THIRDS, "joint"]
 METHODS = list(config["maps"]["methods"])
 STATISTICS = config["population"]["statistics"]
 EXTERNAL = config["interpret"]["weights"] is not None
@@ -41,6 +43,8 @@ MODELS = ["cnn", *BASELINES]
 PERMUTATIONS = list(range(1, config["statistics"]["permutations"] + 1))
 UNGROUPED = config["folds"]["compare_ungrouped"]
 FIRST_LAYER = config["features"]["first_layer"] and len(CLASSES) == 2 and not EXTERNAL
+VISUALISATION = config["features"]["visualisation"]
+VISUALISED = FOLDS[: VISUALISATION["folds"]]
 # Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
 CONFOUNDS = not EXTERNAL
 
@@ -212,6 +216,12 @@ def code_of_method(wildcards):
     """What all methods share, without the methods that the registry imports, and a method's own code in full."""
     shared = code_of("explain", [f"voxplain.attribution.{name}" for name in METHOD_NAMES])
     return shared + code_of(f"voxplain/attribution/{wildcards.method}")
+
+
+def noise_models(wildcards):
+    """What the method noise needs beside the network."""
+    path = f"{RESULTS}/models/fold-{wildcards.fold}/noise.safetensors"
+    return [path] if wildcards.method == "noise" else []
 
 
 def maps_of_group(wildcards):

@@ -218,3 +218,24 @@ rule draw_regions:
         code=code_of("draw_regions"),
     script:
         "../scripts/draw_regions.py"
+
+
+rule draw_visualisation:
+    """What the outputs and channels of one network want to see most."""
+    input:
+        folder="{results}/features/visualisation_fold-{fold}",
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        report(
+            "{results}/figures/visualisation_fold-{fold}.png", caption="../report/visualisation.rst", category="Models"
+        ),
+    log:
+        "{results}/logs/draw_visualisation/fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/draw_visualisation/fold-{fold}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_visualisation"),
+    script:
+        "../scripts/draw_visualisation.py"

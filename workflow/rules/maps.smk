@@ -2,6 +2,57 @@
 # Inputs: models/, images/, private/folds.tsv; outputs: maps/{method}/fold-{fold}_part-{part}/ with maps.tsv.
 
 
+rule train_noise:
+    """A noise model of one fold's network, from the people that it trained on; and what it spares, tested."""
+    input:
+        weights="{results}/models/fold-{fold}/weights.safetensors",
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        noise_model="{results}/models/fold-{fold}/noise.safetensors",
+        history="{results}/models/fold-{fold}/noise_history.tsv",
+        utility="{results}/models/fold-{fold}/noise_utility.tsv",
+    log:
+        "{results}/logs/train_noise/fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/train_noise/fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=12288,
+    params:
+        settings=ordered(config["maps"]["methods"].get("noise")),
+        shares=list(range(0, 101, 10)),
+        device=config["device"],
+        seed=config["seed"],
+        torch_threads=config["torch_threads"],
+        code=code_of("train_noise"),
+    script:
+        "../scripts/train_noise.py"
+
+
+rule tabulate_noise:
+    """How well the networks do when only so many voxels are free of noise, the most important ones first."""
+    input:
+        expand("{{results}}/models/fold-{fold}/noise_utility.tsv", fold=FOLDS),
+    output:
+        "{results}/tables/noise_utility.tsv",
+    log:
+        "{results}/logs/tabulate_noise.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_noise.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("tabulate_noise"),
+    script:
+        "../scripts/tabulate_noise.py"
+
+
 rule explain:
     """The maps of one part of one fold's people; finished people survive a killed job in partial/."""
     input:
@@ -10,6 +61,7 @@ rule explain:
         index="{results}/images/index.tsv",
         mean="{results}/images/mean.nii.gz",
         folds="{results}/private/folds.tsv",
+        noise_model=noise_models,
     output:
         directory("{results}/maps/{method}/fold-{fold}_part-{part}"),
     log:

@@ -22,6 +22,8 @@ if COMPARED:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["morphometry_vs_maps", "morphometry_correlation"])
 if FIRST_LAYER:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["first_layer", "first_layer_counts"])
+if config["statistics"]["age_gap"]:
+    TABLES.append(f"{RESULTS}/tables/age_gap.tsv")
 if UNGROUPED:
     TABLES.append(f"{RESULTS}/tables/grouping.tsv")
 CHARTS = {
@@ -38,6 +40,8 @@ CHARTS = {
 if METHODS:
     TABLES.append(f"{RESULTS}/tables/dice.tsv")
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
+if "noise" in METHODS:
+    TABLES.append(f"{RESULTS}/tables/noise_utility.tsv")
 if METHODS and SCORED:
     TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
 MAPPED_ATLASES = ATLASES if METHODS else []
@@ -58,6 +62,7 @@ rule write_page:
         maps=[folder for method in METHODS for folder in map_folders(method)],
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
+        + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
         + expand(f"{RESULTS}/figures/maps/{{method}}_{{group}}.png", method=METHODS, group=GROUPS)
         + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES),
     output:

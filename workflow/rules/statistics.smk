@@ -139,6 +139,26 @@ rule tabulate_confounds:
         "../scripts/tabulate_confounds.py"
 
 
+rule tabulate_age_gap:
+    """Prediction minus truth of everybody, with and without the pull to the mean."""
+    input:
+        unpack(predictions_of_models),
+    output:
+        people="{results}/private/age_gaps.tsv",
+        summary="{results}/tables/age_gap.tsv",
+    log:
+        "{results}/logs/tabulate_age_gap.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_age_gap.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+        code=code_of("tabulate_age_gap"),
+    script:
+        "../scripts/tabulate_age_gap.py"
+
+
 rule compare_grouping:
     """What tearing families apart flatters."""
     input:
@@ -214,6 +234,41 @@ rule compare_first_layer:
         code=code_of("compare_first_layer"),
     script:
         "../scripts/compare_first_layer.py"
+
+
+rule visualise_features:
+    """Inputs that excite the outputs and channels of one network most, beside the people who come nearest."""
+    input:
+        weights="{results}/models/fold-{fold}/weights.safetensors",
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        mean="{results}/images/mean.nii.gz",
+        brain="{results}/images/brain_mask.nii.gz",
+        folds="{results}/private/folds.tsv",
+    output:
+        directory("{results}/features/visualisation_fold-{fold}"),
+    log:
+        "{results}/logs/visualise_features/fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/visualise_features/fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        settings=ordered(VISUALISATION, "folds", "layers", "channels", "nearest"),
+        layers=VISUALISATION["layers"],
+        channels=VISUALISATION["channels"],
+        nearest=VISUALISATION["nearest"],
+        seed=config["seed"],
+        hide_target=lambda wildcards: hide_target(),
+        device=config["device"],
+        torch_threads=config["torch_threads"],
+        code=code_of("visualise_features"),
+    script:
+        "../scripts/visualise_features.py"
 
 
 rule compare_morphometry:

@@ -1,9 +1,12 @@
 """Rule explain: the network of one fold in, the maps of one part of the people that it has not seen out."""
 
+import hashlib
 from itertools import chain
+from pathlib import Path
 
 from voxplain.attribution.choosing import choose_people, people_of_part
 from voxplain.attribution.explaining import explain_people, partial_key
+from voxplain.attribution.noise_model import load_noise_model
 from voxplain.base.device import on_device
 from voxplain.base.files import clear_folders, read_array, read_table
 from voxplain.base.jobs import job_log
@@ -13,7 +16,7 @@ from voxplain.population.maps import read_on_grid
 
 
 def run(
-    weights, stack, index, mean, folds, output, *,
+    weights, stack, index, mean, folds, noise_model, output, *,
     method, settings, fold, part, parts, seed, hide_target, device, partial, code,
 ):  # fmt: skip
     model, metadata = load_checkpoint(weights)
@@ -25,12 +28,16 @@ def run(
     rows, volumes, population_mean = [places[person] for person in ids], read_array(stack), read_on_grid(mean)
     batch_size = options.pop("batch_size")
     facts = {"method": method, "seed": seed, "hide_target": hide_target, **options}
+    trained = None
+    if noise_model:
+        trained = load_noise_model(noise_model)
+        facts["noise_model"] = hashlib.sha256(Path(noise_model).read_bytes()).hexdigest()
     read = chain((volumes[row] for row in rows), [population_mean])
     state = f"{partial}_{partial_key(weights, facts, ids, code, targets, read)}"
     with on_device(*device) as chosen:
         explain_people(
             model, metadata, volumes, rows, ids, targets, method, options, chosen, batch_size, state, output, seed,
-            population_mean, hide_target,
+            population_mean, hide_target, trained,
         )  # fmt: skip
     clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
 
@@ -39,7 +46,8 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         params, wildcards = snakemake.params, snakemake.wildcards
         run(
-            **dict(snakemake.input.items()),
+            **{name: snakemake.input[name] for name in ("weights", "stack", "index", "mean", "folds")},
+            noise_model=next(iter(snakemake.input.noise_model), None),
             output=snakemake.output[0],
             method=wildcards.method,
             settings=params.settings,

@@ -5,6 +5,7 @@ from voxplain.base.files import write_image
 from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
 from voxplain.imaging.grid import COMMON
+from voxplain.population.groups import members_of
 from voxplain.population.maps import read_on_grid, walk_maps
 from voxplain.population.summary import joint, smooth, summarise
 
@@ -18,8 +19,7 @@ def run(
     else:
         # Groups come from the private table, because maps.tsv holds no restricted target.
         explained = choose_people(read_private(folds, task), people, seed)
-        members = explained if group == "joint" else explained[explained["target"] == group]
-        population = summarise(walk_maps(maps, members["participant_id"]), statistic, normalise)
+        population = summarise(walk_maps(maps, members_of(group, explained)), statistic, normalise)
         population = smooth(population, smoothing_fwhm_mm, COMMON.affine, read_on_grid(brain) > 0)
     write_image(population, COMMON.affine, output)
 

@@ -26,6 +26,10 @@ def run(config, results, tables, pictures, index, excluded, folders, methods, gr
         for path in pictures
         if Path(path).parent.name == "figures" and not Path(path).stem.startswith("regions_")
     }
+    sheets = sorted(stem for stem in figures if stem.startswith("visualisation_"))
+    if sheets:  # the page shows one network's; those of the others lie beside it
+        first, *_ = [figures.pop(stem) for stem in sheets]
+        figures["visualisation"] = first
     figures["maps"] = {
         method: {group: f"{results}/figures/maps/{method}_{group}.png" for group in groups} for method in methods
     }

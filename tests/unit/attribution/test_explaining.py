@@ -49,7 +49,7 @@ def test_maps_and_table(job, small_cnn, images, tmp_path):
     logits = small_cnn.eval()(images[ROWS]).detach().numpy()
     by_id = dict(zip(table["participant_id"], table["score_before"], strict=True))
     np.testing.assert_allclose([by_id[i] for i in IDS], logits[:, 1] - logits[:, 0], rtol=1e-3, atol=1e-5)
-    assert table[["score_after", "iterations"]].isna().all(axis=None)
+    assert table[["score_after", "iterations", "conservation"]].isna().all(axis=None)
     assert not (tmp_path / "partial" / "out").exists()
 
 
@@ -93,7 +93,7 @@ def test_no_people(job):
     out = job(ids=[], rows=[], true=[])
     assert (
         out / "maps.tsv"
-    ).read_text() == "participant_id\ttarget\texplained\tscore_before\tscore_after\titerations\n"
+    ).read_text() == "participant_id\ttarget\texplained\tscore_before\tscore_after\titerations\tconservation\n"
     assert [p.name for p in out.iterdir()] == ["maps.tsv"]
 
 

@@ -96,6 +96,8 @@ def _of_the_cohort(config: dict) -> list[str]:
             problems.append("atlases.parcels: the phantom brings an atlas of that name; choose another one")
         if cohort["size"]["file"]:
             problems.append("cohort.size.file: take it out, the phantom measures its own heads")
+    if config["statistics"]["age_gap"] and cohort["task"] != "regression":
+        problems.append("statistics.age_gap: take it out, there is no gap between classes")
     if config["folds"]["compare_ungrouped"] and not config["folds"]["grouped"]:
         problems.append("folds.compare_ungrouped: set folds.grouped to true, or there is nothing to compare")
     return problems
@@ -148,7 +150,8 @@ def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
     threshold, statistics = population["threshold"], set(population["statistics"])
     if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
         problems.append("population.threshold: top_percent is at most 100")
-    least = (len(classes) or 1) * (2 if "t" in statistics else 1)
+    groups = len(classes) or (3 if population["tertiles"] else 1)
+    least = groups * (2 if "t" in statistics else 1)
     for name, settings in config["maps"]["methods"].items():
         target = settings["target"] or ("contrast" if len(classes) == 2 else "predicted")
         where = f"maps.methods.{name}"
@@ -162,5 +165,5 @@ def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
                 "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
             )
         if settings["people"] is not None and settings["people"] < least:
-            problems.append(f"{where}.people: {settings['people']} leaves a class without maps; at least {least}")
+            problems.append(f"{where}.people: {settings['people']} leaves a group without maps; at least {least}")
     return problems

@@ -5,5 +5,8 @@ Start at `voxplain.attribution.registry` (`METHODS`, `explain`); a workflow job 
 """
 
 # What the registry holds, and which of its maps cannot be negative; said here too because the registry imports torch.
-METHOD_NAMES = ("gradcam", "hirescam", "guided_backprop", "perturbation")
-NON_NEGATIVE = frozenset({"perturbation"})
+METHOD_NAMES = (
+    *("gradcam", "hirescam", "guided_backprop", "perturbation"),
+    *("lrp", "smoothgrad", "integrated_gradients", "occlusion", "noise"),
+)
+NON_NEGATIVE = frozenset({"perturbation", "noise"})

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from voxplain.attribution.method import Attribution
+from voxplain.attribution.noise_model import TrainedNoise
 from voxplain.attribution.registry import attribute, checked_settings, find_method, usual_batch_size
 from voxplain.attribution.targets import check_kind, default_kind, explained_texts, target_weights
 from voxplain.base.errors import InputError
@@ -23,7 +24,7 @@ from voxplain.base.progress import Progress
 from voxplain.imaging.grid import COMMON
 from voxplain.models.folding import fold_batchnorm
 
-COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations"]
+COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations", "conservation"]
 
 
 def partial_key(
@@ -73,6 +74,7 @@ def explain_people(
     seed: int,
     mean_image: np.ndarray | None = None,
     hide_target: bool = False,
+    noise_model: TrainedNoise | None = None,
 ) -> None:
     """Write the maps of some people, ``sub-{id}_map.nii.gz``, and ``maps.tsv``.
 
@@ -105,6 +107,8 @@ def explain_people(
     hide_target : bool
         Leave true targets out of ``maps.tsv``, and with them what the network answers: its scores, and the class
         that was explained where that depends on the person.
+    noise_model : TrainedNoise, optional
+        Of the method ``noise``.
 
     Raises
     ------
@@ -131,7 +135,7 @@ def explain_people(
             weights = target_weights(kind, _logits(network, images, kind, labels), labels, true, len(batch))
             result = attribute(
                 method, network, images, weights, batch_size=batch_size, participant_ids=[ids[i] for i in batch],
-                seed=seed, mean_image=mean_image, **options,
+                seed=seed, mean_image=mean_image, noise_model=noise_model, **options,
             )  # fmt: skip
             texts = explained_texts(weights, labels)
             if hide_target:
@@ -205,6 +209,7 @@ def _keep(
         "score_before": _number(result.score_before[place]),
         "score_after": None if result.score_after is None else float(result.score_after[place]),
         "iterations": None if result.iterations is None else int(result.iterations[place]),
+        "conservation": None if result.conservation is None else _number(result.conservation[place]),
     }
     write_text(json.dumps(row), _row_file(partial, person))
 

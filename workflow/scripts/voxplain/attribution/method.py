@@ -21,11 +21,14 @@ class Context:
         The run's seed.
     mean_image : Tensor [D, H, W] or None
         Mean image of the population, in the units of the images.
+    noise_model : TrainedNoise or None
+        For ``noise``: what `voxplain.attribution.noise_training.train_noise` gave.
     """
 
     participant_ids: Sequence[str]
     seed: int = 0
     mean_image: Tensor | None = None
+    noise_model: object | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,16 @@ class Attribution:
         The same at the perturbed image.
     iterations : ndarray of int [n] or None
         Steps of an optimisation.
+    conservation : ndarray [n] or None
+        Sum of the map over what it should add up to, for methods that hand out a score: 1 when nothing is lost. NaN
+        where there is nothing to hand out.
     """
 
     maps: Tensor
     score_before: np.ndarray
     score_after: np.ndarray | None = None
     iterations: np.ndarray | None = None
+    conservation: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,15 @@ from torch import Tensor, nn
 from voxplain.attribution.gradcam import CamSettings, gradcam
 from voxplain.attribution.guided_backprop import GuidedBackpropSettings, guided_backprop
 from voxplain.attribution.hirescam import hirescam
+from voxplain.attribution.integrated_gradients import IntegratedGradientsSettings, integrated_gradients
+from voxplain.attribution.lrp import LrpSettings, lrp
 from voxplain.attribution.method import Attribution, Context, Method
+from voxplain.attribution.noise import noise
+from voxplain.attribution.noise_model import NoiseSettings, TrainedNoise
+from voxplain.attribution.occlusion import OcclusionSettings, occlusion
 from voxplain.attribution.perturbation import perturbation
 from voxplain.attribution.perturbation_settings import PerturbationSettings
+from voxplain.attribution.smoothgrad import SmoothGradSettings, smoothgrad
 from voxplain.base.errors import InputError, refuse
 from voxplain.models.folding import fold_batchnorm
 
@@ -40,6 +46,11 @@ register(Method("gradcam", gradcam, CamSettings))
 register(Method("hirescam", hirescam, CamSettings))
 register(Method("guided_backprop", guided_backprop, GuidedBackpropSettings))
 register(Method("perturbation", perturbation, PerturbationSettings, signed=False, explains_probability=True))
+register(Method("lrp", lrp, LrpSettings))
+register(Method("smoothgrad", smoothgrad, SmoothGradSettings))
+register(Method("integrated_gradients", integrated_gradients, IntegratedGradientsSettings))
+register(Method("occlusion", occlusion, OcclusionSettings))
+register(Method("noise", noise, NoiseSettings, signed=False))
 
 
 def find_method(name: str) -> Method:
@@ -71,7 +82,7 @@ def checked_settings(name: str, settings: dict) -> object:
     return method.settings(**settings)
 
 
-def explain(name: str, model: nn.Module, images: Tensor | np.ndarray, targets: Tensor, **settings) -> Tensor:
+def explain(name: str, model: nn.Module, images: Tensor | np.ndarray, targets: Tensor, /, **settings) -> Tensor:
     """Return the maps of `attribute`: float32 [n, D, H, W] on the CPU."""
     return attribute(name, model, images, targets, **settings).maps
 
@@ -81,11 +92,13 @@ def attribute(
     model: nn.Module,
     images: Tensor | np.ndarray,
     targets: Tensor,
+    /,  # a method may have a setting called model
     *,
     batch_size: int | None = None,
     participant_ids: Sequence[str] | None = None,
     seed: int = 0,
     mean_image: Tensor | np.ndarray | None = None,
+    noise_model: TrainedNoise | None = None,
     **settings,
 ) -> Attribution:
     """Explain a network for some images.
@@ -110,7 +123,9 @@ def attribute(
         For the random draws of each person; default: the images' numbers.
     seed : int
     mean_image : array [D, H, W], optional
-        Needed by ``perturbation`` with ``replacement='mean'``.
+        Needed by ``perturbation`` with ``replacement='mean'``, and by methods with ``baseline='mean'``.
+    noise_model : TrainedNoise, optional
+        Needed by ``noise``; see `voxplain.attribution.noise_training`.
     **settings
         Of the method: the fields of ``METHODS[name].settings``.
 
@@ -147,7 +162,7 @@ def attribute(
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
-            context = Context(ids[rows], seed, mean_image)
+            context = Context(ids[rows], seed, mean_image, noise_model)
             parts.append(method.function(network, images[rows].to(device), targets[rows].to(device), options, context))
     result = _joined(parts)
     bad = [
@@ -174,4 +189,5 @@ def _joined(parts: list[Attribution]) -> Attribution:
         return None if values[0] is None else np.concatenate(values)
 
     maps = torch.cat([part.maps.detach().float().cpu() for part in parts])
-    return Attribution(maps, column("score_before"), column("score_after"), column("iterations"))
+    columns = ("score_before", "score_after", "iterations", "conservation")
+    return Attribution(maps, *(column(name) for name in columns))

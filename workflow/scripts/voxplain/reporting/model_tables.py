@@ -41,7 +41,8 @@ def show_models(frames: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     Parameters
     ----------
     frames : mapping of name to DataFrame
-        ``accuracy`` and ``accuracy_summary``; optional ``calibration_summary``, ``hyperparameters`` and ``grouping``.
+        ``accuracy`` and ``accuracy_summary``; optional ``calibration_summary``, ``hyperparameters``, ``age_gap``,
+        ``noise_utility`` and ``grouping``.
     """
     summary = _by_metric(with_interval(frames["accuracy_summary"])).dropna(axis=1, how="all")
     columns = ["model", "metric", "mean", "sd", "interval", "chance", "difference_to_cnn", "p_corrected_t"]
@@ -57,6 +58,13 @@ def show_models(frames: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         shown["calibration_summary"] = show(wide, columns)
     if _filled(frames, "hyperparameters"):
         shown["hyperparameters"] = show(_settings(frames["hyperparameters"]), ["model", "setting", "value"])
+    if _filled(frames, "age_gap"):
+        columns = ["model", "gap", "mean", "sd", "r_with_target", "interval", "p", "n"]
+        shown["age_gap"] = show(with_interval(frames["age_gap"]), columns)
+    if _filled(frames, "noise_utility"):
+        utility = frames["noise_utility"]
+        wide = utility.pivot(index="share_clean", columns="order", values="mean").reset_index()
+        shown["noise_utility"] = show(wide, ["share_clean", "importance", "random"])
     if _filled(frames, "grouping"):
         columns = ["model", "metric", "grouped", "grouped_sd", "ungrouped", "ungrouped_sd", "difference"]
         shown["grouping"] = show(_by_metric(frames["grouping"]), columns)

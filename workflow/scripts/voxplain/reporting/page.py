@@ -23,13 +23,13 @@ TABLES = {
         *("dice", "top_regions", "planted_regions", "localization", "index", "excluded"),
         *("roc", "calibration", "calibration_summary", "hyperparameters", "permutations", "grouping", "confounds"),
         *("features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"),
-        *("first_layer", "first_layer_counts"),
+        *("first_layer", "first_layer_counts", "age_gap", "noise_utility"),
     },
 }
 NAMED = {"features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"}
 FIGURES = {
     *("training", "accuracy", "dice", "montage", "maps", "regions"),
-    *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer"),
+    *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer", "visualisation"),
 }
 
 

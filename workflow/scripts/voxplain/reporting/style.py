@@ -96,7 +96,8 @@ def metric_title(metric: str) -> str:
 
 def group_title(group: str) -> str:
     """Return a group's name for headings: ``all people`` for the joint map, otherwise ``people of class ...``."""
-    return "all people" if group == "joint" else f"class {group}"
+    thirds = {f"{place}-third": f"the {place} third" for place in ("lowest", "middle", "highest")}
+    return thirds.get(group, "all people" if group == "joint" else f"class {group}")
 
 
 @contextmanager

@@ -118,6 +118,20 @@ FIRST_LAYER = (
     "not seen; Welch's t-test with a false discovery rate of 5 % over the features of one fold. Every network numbers "
     "its features by itself, so folds are shown side by side and never pooled."
 )
+AGE_GAP = (
+    "Predictions are pulled towards the mean, so that the raw difference follows the truth itself. Corrected: without "
+    "the line of predictions over truth, fitted to the held-out people of the other folds. The corrected difference "
+    "knows the truth and says nothing about how well it is predicted."
+)
+VISUALISATION = (
+    "Each input was changed step by step until it excited an output or a channel most, under a penalty on its size. "
+    "The percentile says where that lies among real people; at 100 nobody comes near, so that the network is asked "
+    "about something it never sees. How far an input goes depends on the penalty: a low one need not mean failure."
+)
+NOISE_UTILITY = (
+    "The noise of the map's method was put on all brain voxels but some: the ones that the map calls most important, "
+    "or as many at random. A map that is true keeps the score with fewer clean voxels than chance does."
+)
 RELATIVES = (
     "The same models on folds that keep relatives together, and on folds that let them stand among training and test "
     "people alike. The folds differ, so nothing is paired and nothing is tested: the standard deviations over folds "

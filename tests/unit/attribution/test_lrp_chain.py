@@ -1,0 +1,162 @@
+"""Which networks are chains: folding, containers and functions, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from voxplain.attribution.lrp import LrpSettings, lrp
+from voxplain.attribution.method import Context
+from voxplain.base.errors import InputError
+from voxplain.models.folding import fold_batchnorm
+
+CUBES = torch.from_numpy(np.random.default_rng(4).normal(size=(3, 1, 8, 8, 8)).astype(np.float32))
+ONE_HOT = torch.eye(2)[[0, 1, 0]]
+
+
+def run(model, images, targets):
+    network = fold_batchnorm(model, images[:1])
+    result = lrp(network, images, targets, LrpSettings(), Context(["a", "b", "c"]))
+    assert not any(m._forward_hooks or m._backward_hooks or m._forward_pre_hooks for m in network.modules())
+    return result
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * b.abs().max().item())
+
+
+def sequential(*middle):
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv3d(1, 3, 3), nn.ReLU(), nn.MaxPool3d(2), *middle, nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 27, 2)
+    )
+
+
+def test_batchnorm_after_a_linear_layer_is_folded():
+    model = sequential()
+    norm = nn.BatchNorm1d(2)
+    norm.running_mean.copy_(torch.tensor([0.3, -0.2]))
+    norm.running_var.copy_(torch.tensor([2.0, 0.5]))
+    model.append(norm)
+    result = run(model, CUBES, ONE_HOT)
+    np.testing.assert_allclose(result.score_before, (model.eval()(CUBES) * ONE_HOT).sum(dim=1).detach(), rtol=1e-4)
+    with torch.no_grad():
+        scale = 1 / (norm.running_var + norm.eps).sqrt()
+        model[5].weight.mul_(scale[:, None])
+        model[5].bias.copy_((model[5].bias - norm.running_mean) * scale)
+    close(result.maps, run(model[:-1], CUBES, ONE_HOT).maps)
+
+
+class Custom(nn.Module):
+    """Containers and forward pass of its own; `function` may add something that is no module."""
+
+    def __init__(self, function=lambda before, after: after):
+        super().__init__()
+        self.layers = nn.ModuleDict({"head": nn.Linear(81, 2), "conv": nn.Conv3d(1, 3, 3)})
+        self.norm, self.relu, self.pool = nn.BatchNorm3d(3), nn.ReLU(inplace=True), nn.MaxPool3d(2)
+        self.norm.running_mean.fill_(0.2)
+        self.function = function
+
+    def forward(self, x):
+        before = self.norm(self.layers["conv"](x))
+        return self.layers["head"](torch.flatten(self.pool(self.function(x, self.relu(before))), 1))
+
+
+def test_any_chain_of_modules():
+    """Registered in another order, ReLU in place, flatten as a function, BatchNorm outside a Sequential."""
+    custom = Custom()
+    plain = nn.Sequential(
+        custom.layers["conv"], custom.norm, nn.ReLU(), custom.pool, nn.Flatten(), custom.layers["head"]
+    )
+    images = CUBES.clone()
+    close(run(custom, images, ONE_HOT).maps, run(plain, CUBES, ONE_HOT).maps)
+    assert torch.equal(images, CUBES)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda before, after: after + before[:, :, 1:-1, 1:-1, 1:-1],  # a skip connection
+        lambda before, after: torch.tanh(after),
+        lambda before, after: after.mul_(2),
+        lambda before, after: after.flip(2),
+    ],
+)
+def test_what_is_no_layer_is_refused(function):
+    with pytest.raises(InputError, match="what happens between relu and pool"):
+        run(Custom(function), CUBES, ONE_HOT)
+
+
+def test_functions_at_either_end_are_refused():
+    class Ends(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.flatten, self.linear = nn.Flatten(), nn.Linear(512, 2)
+
+        def forward(self, x):
+            return self.linear(self.flatten(x.abs())).softmax(dim=1)
+
+    with pytest.raises(InputError, match=r"(?s)between the input and flatten.*after linear \(a function\)"):
+        run(Ends(), CUBES, ONE_HOT)
+
+
+def test_functional_relu_in_place_is_refused():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.linear = nn.Conv3d(1, 3, 3), nn.Linear(648, 2)
+
+        def forward(self, x):
+            return self.linear(nn.functional.relu_(self.conv(x)).flatten(1))
+
+    with pytest.raises(InputError, match="what happens between conv and linear"):
+        run(InPlace(), CUBES, ONE_HOT)
+
+
+def test_unsupported_layers_are_named_in_one_error():
+    model = sequential(nn.Tanh(), nn.Sequential(nn.ELU(), nn.InstanceNorm3d(3), nn.ReLU()), nn.BatchNorm3d(3))
+    expected = (
+        r"(?s)cannot be propagated.*- 3 \(Tanh\)\n  - 4\.0 \(ELU\)\n  - 4\.1 \(InstanceNorm3d\)\n"
+        r"  - 5 \(BatchNorm3d: needs running.*Supported are chains of convolutions"
+    )
+    with pytest.raises(InputError, match=expected):
+        run(model, CUBES, ONE_HOT)
+
+
+def test_batchnorm_without_statistics_is_refused():
+    model = sequential()
+    model.insert(1, nn.BatchNorm3d(3, track_running_stats=False))
+    with pytest.raises(InputError, match=r"1 \(BatchNorm3d: needs running statistics"):
+        run(model, CUBES, ONE_HOT)
+
+
+def test_networks_without_weights_are_refused():
+    with pytest.raises(InputError, match="no convolution or linear layer at all"):
+        lrp(nn.Flatten(), CUBES, torch.ones(3, 512), LrpSettings(), Context(["a", "b", "c"]))
+
+
+def test_hooks_are_removed_after_a_refusal():
+    network = fold_batchnorm(sequential(nn.Tanh()), CUBES[:1])
+    with pytest.raises(InputError, match="Tanh"):
+        lrp(network, CUBES, ONE_HOT, LrpSettings(), Context(["a", "b", "c"]))
+    assert not any(m._forward_hooks or m._backward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_images_that_are_not_finite_are_left_to_the_caller():
+    images = CUBES.clone()
+    images[0, 0, 1, 1, 1] = torch.nan
+    maps = run(sequential(), images, ONE_HOT).maps
+    assert maps[0].isnan().any()
+    assert maps[1:].isfinite().all()
+
+
+def test_shared_layers_are_propagated_through_each_time():
+    """Two calls of one convolution, without biases: ε gives gradient times input."""
+    torch.manual_seed(1)
+    conv, relu = nn.Conv3d(1, 1, 3, bias=False), nn.ReLU()
+    model = nn.Sequential(conv, relu, conv, nn.Flatten(), nn.Linear(64, 2, bias=False))
+    images = CUBES.clone().requires_grad_()
+    (model(images) * ONE_HOT).sum().backward()
+    settings = LrpSettings(composite="epsilon", epsilon=1e-9)
+    maps = lrp(fold_batchnorm(model, CUBES[:1]), CUBES, ONE_HOT, settings, Context(["a", "b", "c"])).maps
+    close(maps, (CUBES * images.grad)[:, 0].detach())
