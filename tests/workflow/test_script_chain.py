@@ -109,7 +109,7 @@ def write_truth(image, table):
 def run_explain(explain, at, method, part):
     explain.run(
         weights=at / "weights.safetensors", stack=at / "stack.npy", index=at / "index.tsv", mean=at / "mean.nii.gz",
-        folds=at / "folds.tsv", output=at / method / f"part-{part}", method=method,
+        folds=at / "folds.tsv", noise_model=None, output=at / method / f"part-{part}", method=method,
         settings={"people": None, "batch_size": 2}, fold=0, part=part, parts=2, seed=1, hide_target=False,
         device=("cpu", 1), partial=str(at / "partial" / f"{method}-{part}"), code="code",
     )  # fmt: skip
