@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.files import read_table, write_array, write_table
+from voxplain.models import fold as one_fold
 from voxplain.models.checkpoint import read_metadata
 from voxplain.models.settings import TrainingSettings
 
@@ -136,15 +137,15 @@ def test_each_of_the_tested_is_predicted_once_from_their_own_image(trained, volu
 
 
 @pytest.fixture
-def handed_over(train_fold, monkeypatch):
+def handed_over(monkeypatch):
     """Note with which arguments the script trains."""
-    calls, train = [], train_fold.train
+    calls, train = [], one_fold.train
 
     def noting(*args, **kwargs):
         calls.append(inspect.signature(train).bind(*args, **kwargs).arguments)
         return train(*args, **kwargs)
 
-    monkeypatch.setattr(train_fold, "train", noting)
+    monkeypatch.setattr(one_fold, "train", noting)
     return calls
 
 

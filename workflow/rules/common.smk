@@ -9,11 +9,11 @@ from voxplain.attribution import METHOD_NAMES
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
-from voxplain.cohort.people import count_people, data_root, found_people, parse_people, read_roster
+from voxplain.cohort.people import count_people, data_root, found_people, read_roster
 from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import labels_of
 from voxplain.population.groups import TERTILES
-from voxplain.configuration import check_config, cohort_of_features, cohort_of_folds, ordered, tidy
+from voxplain.configuration import ON_VOXELS, check_config, cohort_of_features, cohort_of_folds, ordered, tidy
 
 
 def plainly(function, *arguments):
@@ -38,7 +38,7 @@ STATISTICS = config["population"]["statistics"]
 EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
 BASELINES = list(config["baselines"]["models"])
-MORPHOMETRY = [model for model in BASELINES if model != "svm"]
+MORPHOMETRY = [model for model in BASELINES if model != ON_VOXELS]
 MODELS = ["cnn", *BASELINES]
 PERMUTATIONS = list(range(1, config["statistics"]["permutations"] + 1))
 UNGROUPED = config["folds"]["compare_ungrouped"]
@@ -102,7 +102,7 @@ if workflow.is_main_process:
 @lru_cache(maxsize=None)
 def listed_ids():
     """Everybody in the tables, with or without an image, sorted."""
-    return list(plainly(parse_people, COHORT, config["seed"], roster())["participant_id"])
+    return list(roster().people["participant_id"])
 
 
 @lru_cache(maxsize=None)

@@ -5,10 +5,9 @@ from voxplain.base.files import clear_folders, read_array, read_table, write_tab
 from voxplain.base.jobs import job_log
 from voxplain.base.seeds import seed_for
 from voxplain.models.checkpoint import save_checkpoint
+from voxplain.models.fold import train_and_test
 from voxplain.models.holdout import families_of
-from voxplain.models.prediction import predict
 from voxplain.models.settings import TrainingSettings
-from voxplain.models.training import train
 
 
 def run(
@@ -29,15 +28,11 @@ def run(
     code,
 ):
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
-    tested = people["fold"] == fold
-    training = people[~tested]
-    groups = list(families_of(read_table(participants), training["participant_id"])) if grouped else None
+    families = families_of(read_table(participants), people["participant_id"]) if grouped else None
     state = f"{partial}_{code}"  # other code does not go on with an epoch of this one
     with on_device(*device) as chosen:
-        trained = train(volumes, training.index, training["target"], settings, chosen, seed, state, groups)
-        guesses = predict(trained.model, volumes, people.index[tested], trained.metadata, chosen)
-    known = people.loc[tested, ["participant_id", "fold", "target"]].reset_index(drop=True)
-    write_table(known.join(guesses), predictions)
+        trained, guesses = train_and_test(volumes, people, fold, settings, chosen, seed, state, families)
+    write_table(guesses, predictions)
     write_table(trained.history, history)
     save_checkpoint(trained.model, weights, {**trained.metadata, "fold": fold})
     clear_folders(f"{partial}_*")

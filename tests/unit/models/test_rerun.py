@@ -9,7 +9,7 @@ import pytest
 
 from voxplain.base.files import read_table, write_array, write_table
 from voxplain.base.seeds import seed_for
-from voxplain.models import rerun
+from voxplain.models import fold as one_fold
 from voxplain.models.holdout import families_of
 from voxplain.models.rerun import cross_validate, shuffle_targets
 from voxplain.models.settings import TrainingSettings
@@ -78,7 +78,7 @@ def test_families_change_the_inner_split(files, settings, tmp_path):
 
 def test_a_killed_job_goes_on_where_it_was(files, settings, tmp_path, monkeypatch):
     undisturbed = run_again(files, tmp_path, settings, permutation=2)
-    train, seeds = rerun.train, []
+    train, seeds = one_fold.train, []
 
     def dies_in_the_third_fold(*arguments):
         seeds.append(arguments[5])
@@ -86,7 +86,7 @@ def test_a_killed_job_goes_on_where_it_was(files, settings, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return train(*arguments)
 
-    monkeypatch.setattr(rerun, "train", dies_in_the_third_fold)
+    monkeypatch.setattr(one_fold, "train", dies_in_the_third_fold)
     (tmp_path / "rerun.tsv").unlink()
     with pytest.raises(KeyboardInterrupt):
         run_again(files, tmp_path, settings, permutation=2)
@@ -101,8 +101,8 @@ def test_pieces_of_another_cross_validation_are_not_used(cohort, people, setting
     stack, seeds = cohort[0], dict.fromkeys(range(3), 1)
     cross_validate(stack, people, settings, "cpu", seeds, tmp_path)
     trained = []
-    train = rerun.train
-    monkeypatch.setattr(rerun, "train", lambda *arguments: trained.append(1) or train(*arguments))
+    train = one_fold.train
+    monkeypatch.setattr(one_fold, "train", lambda *arguments: trained.append(1) or train(*arguments))
     cross_validate(stack, people, settings, "cpu", seeds, tmp_path)
     assert not trained
     if change == "images":
@@ -138,7 +138,7 @@ def test_a_network_learns_the_shuffled_answers(cohort, people, tmp_path, monkeyp
         seen[seed] = dict(zip(rows, targets, strict=True))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rerun, "train", note)
+    monkeypatch.setattr(one_fold, "train", note)
     settings = TrainingSettings(labels=["A", "B"])
     with pytest.raises(KeyboardInterrupt):
         cross_validate(cohort[0], shuffled, settings, "cpu", {0: 10, 1: 11, 2: 12}, tmp_path)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from voxplain.attribution.activations import Layer, find_layer
 from voxplain.base.errors import refuse
+from voxplain.features.passes import on_call, read_and_stop
 from voxplain.models.loading import Volumes
 
 COLUMNS = ["row", "feature", "mean", "entropy"]
@@ -93,14 +94,6 @@ def describe(
     )
 
 
-class _Reached(Exception):
-    """Ends a forward pass at a layer: what follows would cost time, and could change the activations in place."""
-
-    def __init__(self, activations: Tensor):
-        super().__init__()
-        self.activations = activations
-
-
 def _activations(network: nn.Module, layer: Layer, volumes: Volumes, batch_size: int) -> Iterator[Tensor]:
     """Yield the layer's activations [b, features, d, h, w] of one batch after the other."""
     for start in range(0, len(volumes), batch_size):
@@ -108,22 +101,12 @@ def _activations(network: nn.Module, layer: Layer, volumes: Volumes, batch_size:
 
 
 def _activations_of(network: nn.Module, layer: Layer, images: Tensor) -> Tensor:
-    calls = 0
+    step = layer.step
 
-    def stop(module, inputs, output):
-        nonlocal calls
-        calls += 1
-        if calls - 1 == layer.step.call:
-            raise _Reached(output)
+    def listen(receive):
+        return step.module.register_forward_hook(on_call(step.call, lambda inputs, output: receive(output)))
 
-    handle = layer.step.module.register_forward_hook(stop)
-    try:
-        network(images)
-    except _Reached as reached:
-        return reached.activations
-    finally:
-        handle.remove()
-    raise RuntimeError(f"the network did not run its layer {layer.step.name!r} a second time")
+    return read_and_stop(network, images, step.name, listen)
 
 
 def _extremes(batches: Iterator[Tensor]) -> tuple[Tensor, Tensor]:

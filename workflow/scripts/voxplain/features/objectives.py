@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from voxplain.attribution.activations import NONLINEARITIES, POOLS, Layer, Step, find_layer, receptive_field_centres
 from voxplain.base.errors import InputError, refuse
+from voxplain.features.passes import on_call, read_and_stop
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,6 @@ def output_values(outputs: Tensor, channels: Sequence[int], kind: str) -> Tensor
     return values - torch.stack(others, dim=1)
 
 
-class _Reached(Exception):
-    """Ends a forward pass at a layer: what follows would cost time, and could change the activations in place."""
-
-    def __init__(self, values: Tensor):
-        super().__init__()
-        self.values = values
-
-
 @dataclass(frozen=True)
 class Probe:
     """Where the pre-activations of a layer are read: the input of its nonlinearity, or its output where it has none.
@@ -135,23 +128,12 @@ class Probe:
 
     def read(self, network: nn.Module, images: Tensor) -> Tensor:
         """Return pre-activations [n, channels, ...] of images [n, 1, D, H, W]; the pass ends there."""
-        with self.listening(_stop):
-            try:
-                network(images)
-            except _Reached as reached:
-                return reached.values
-        raise RuntimeError(f"the network did not run its layer {self.layer.step.name!r} a second time")
+        return read_and_stop(network, images, self.layer.step.name, self.listening)
 
     def listening(self, receive: Callable[[Tensor], None]) -> "torch.utils.hooks.RemovableHandle":
         """Give the pre-activations of the next forward pass to `receive`; to be used in a with statement."""
-        module, calls = self.layer.step.module, 0
-
-        def take(module, inputs, *output):
-            nonlocal calls
-            calls += 1
-            if calls - 1 == self.layer.step.call:
-                receive(output[0] if output else inputs[0])
-
+        module = self.layer.step.module
+        take = on_call(self.layer.step.call, lambda inputs, *output: receive(output[0] if output else inputs[0]))
         if isinstance(module, NONLINEARITIES):
             return module.register_forward_pre_hook(take)
         return module.register_forward_hook(take)
@@ -173,10 +155,6 @@ class Probe:
                 seen = seen + jump * dilation * (kernel - 1)
                 jump = jump * np.broadcast_to(step.module.stride, 3)
         return stride, offset, seen
-
-
-def _stop(values: Tensor) -> None:
-    raise _Reached(values)
 
 
 def _flat_step(network: nn.Module, image: Tensor, name: str, module: nn.Module) -> Step | None:

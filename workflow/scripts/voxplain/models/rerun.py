@@ -13,10 +13,9 @@ from filelock import FileLock
 from voxplain.base.files import read_table, write_table
 from voxplain.base.progress import Progress
 from voxplain.base.seeds import stream
-from voxplain.models.prediction import predict
+from voxplain.models.fold import train_and_test
 from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
-from voxplain.models.training import train
 
 
 def cross_validate(
@@ -79,15 +78,8 @@ def cross_validate(
         for fold, file in files.items():
             state = folder / f"fold-{fold}"
             if not file.is_file():
-                tested = people["fold"] == fold
-                training = people.index[~tested]
-                groups = None if families is None else list(families[training])
-                trained = train(
-                    stack, training, people["target"][training], settings, device, seeds[fold], state, groups
-                )
-                guesses = predict(trained.model, stack, people.index[tested], trained.metadata, device)
-                known = people.loc[tested, ["participant_id", "fold", "target"]].reset_index(drop=True)
-                write_table(known.join(guesses), file)
+                _, guesses = train_and_test(stack, people, fold, settings, device, seeds[fold], state, families)
+                write_table(guesses, file)
                 progress.step()
             shutil.rmtree(state, ignore_errors=True)
             # Read back also when just written, so that an interrupted run gives the same bytes.

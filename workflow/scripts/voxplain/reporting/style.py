@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from voxplain.base.errors import refuse
 from voxplain.base.files import written_whole
+from voxplain.population.groups import TERTILES
+from voxplain.population.maps import JOINT
 
 # Okabe & Ito's palette, told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
@@ -96,8 +98,9 @@ def metric_title(metric: str) -> str:
 
 def group_title(group: str) -> str:
     """Return a group's name for headings: ``all people`` for the joint map, otherwise ``people of class ...``."""
-    thirds = {f"{place}-third": f"the {place} third" for place in ("lowest", "middle", "highest")}
-    return thirds.get(group, "all people" if group == "joint" else f"class {group}")
+    if group in TERTILES:
+        return f"the {group.replace('-', ' ')}"
+    return "all people" if group == JOINT else f"class {group}"
 
 
 @contextmanager
