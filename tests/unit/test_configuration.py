@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 
 from voxplain.base.errors import InputError
-from voxplain.configuration import check_config, cohort_of_features, cohort_of_folds, ordered, tidy
+from voxplain.configuration import check_config, cohort_of_features, cohort_of_folds, joining, ordered, tidy
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
@@ -62,12 +62,42 @@ def test_the_demo_is_without_contradictions():
         ({"atlases": {"parcels": {"image": "a.nii", "labels": "a.tsv"}}}, "atlases.parcels"),
         ({"population__threshold": {"value": 101}}, "top_percent"),
         ({"maps__methods": {"gradcam": {"target": "X"}}}, "maps.methods.gradcam.target: 'X'"),
-        ({"maps__methods": {"gradcam": {"target": "true"}}}, "would cancel"),
+        ({"maps__methods": {"smoothgrad": {"target": "true"}}}, "would cancel"),
         ({"maps__methods": {"perturbation": {"people": 1}}}, "at least 2"),
     ],
 )
 def test_contradictions_are_named(changes, said):
     assert said in refused(**changes)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "classes", "expected"),
+    [
+        ("lrp", {}, "FM", ("difference", ["F", "M"])),
+        ("smoothgrad", {}, "FM", ("mean", ["F", "M"])),
+        ("perturbation", {}, "FM", ("mean", ["F", "M"])),
+        ("lrp", {"maps__methods": {"lrp": {"target": "M"}}}, "FM", ("difference", ["F", "M"])),
+        ("lrp", {"maps__methods": {"lrp": {"target": "true"}}}, "FM", ("mean", ["F", "M"])),
+        ("lrp", {"population__statistics": ["mean_absolute"]}, "FM", ("mean", ["F", "M"])),
+        ("lrp", {"population__joint": "sum"}, "FM", ("sum", ["F", "M"])),
+        ("smoothgrad", {"population__joint": "difference"}, "FM", ("difference", ["F", "M"])),
+        ("lrp", {}, "ABC", ("mean", ["A", "B", "C"])),
+        ("lrp", {}, "", ("difference", ["lowest-third", "highest-third"])),
+        ("smoothgrad", {}, "", ("everybody", [])),
+        ("lrp", {"population__tertiles": False}, "", ("everybody", [])),
+    ],
+)
+def test_joint_maps_of_contributions_are_differences(method, changes, classes, expected):
+    config = complete(**changes)
+    assert joining(config, list(classes), method, config["population"]["statistics"][0]) == expected
+
+
+def test_what_contributes_to_the_explained_class_of_three_may_be_averaged():
+    contributing = complete(maps__methods={"lrp": {}, "gradcam": {}}, baselines__models={}, cohort__labels=list("ABC"))
+    check_config(contributing, list("ABC"))
+    refusal = refused("ABC", maps__methods={"smoothgrad": {}}, baselines__models={}, population__joint="difference")
+    assert "maps.methods.smoothgrad.target" in refusal
+    assert "population.joint: difference needs two classes" in refusal
 
 
 def test_all_contradictions_are_named_at_once():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
+from voxplain.attribution import CONTRIBUTIONS, METHOD_NAMES, NON_NEGATIVE
 from voxplain.attribution.perturbation_settings import PAPER, PerturbationSettings
 from voxplain.attribution.registry import METHODS
 from voxplain.cohort.phantom import PhantomSettings
@@ -33,6 +33,8 @@ def test_settings_of_methods(method):
 def test_names_and_signs_of_methods_are_known_without_the_registry():
     assert set(METHOD_NAMES) == set(METHODS)
     assert {name for name, method in METHODS.items() if not method.signed} == NON_NEGATIVE
+    assert {name for name, method in METHODS.items() if method.contribution} == CONTRIBUTIONS
+    assert not CONTRIBUTIONS & NON_NEGATIVE
 
 
 def test_the_paper_s_config_is_the_paper_s_settings():

@@ -153,6 +153,11 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
     names = {path.name for path in (ages.results / "population" / "gradcam").iterdir()}
     groups = ("joint", "lowest-third", "middle-third", "highest-third")
     assert names == {f"{group}_{what}.nii.gz" for group in groups for what in ("mean_signed", "mask")}
+    lowest, highest, joint = (
+        nib.load(ages.results / "population" / "gradcam" / f"{group}_mean_signed.nii.gz").get_fdata()
+        for group in ("lowest-third", "highest-third", "joint")
+    )
+    np.testing.assert_allclose(joint, highest - lowest, atol=1e-6 * np.abs(joint).max())
     gap = pd.read_csv(ages.results / "tables" / "age_gap.tsv", sep="\t")
     assert list(gap["gap"]) == ["raw", "corrected"] * 5
     assert "pulled towards the mean" in (ages.results / "report" / "index.html").read_text()

@@ -124,6 +124,14 @@ def test_masks_hold_five_percent_of_the_brain(done):
     assert not (mask & ~brain).any()
 
 
+def test_the_joint_map_of_contributions_is_a_difference_and_that_of_others_a_mean(done):
+    for method, weights in (("lrp", (-1, 1)), ("perturbation", (0.5, 0.5))):
+        paths = [done.results / "population" / method / f"{group}_mean_signed.nii.gz" for group in ("F", "M", "joint")]
+        first, second, joint = (nib.load(path).get_fdata() for path in paths)
+        np.testing.assert_allclose(joint, weights[0] * first + weights[1] * second, atol=1e-6 * np.abs(joint).max())
+    assert (done.results / "report" / "index.html").read_text().count("is that of class M minus class F") == 3
+
+
 def test_tables_have_their_columns_and_rows(done):
     dice = read(done.results / "tables" / "dice.tsv")
     assert list(dice) == [

@@ -134,8 +134,8 @@ def done(tmp_path_factory):
         summarise_maps.run(
             maps=classes if group == "joint" else parts, folds=at / "folds.tsv", brain=at / "brain_mask.nii.gz",
             output=at / f"{method}_{group}.nii.gz", group=group, statistic="mean_signed",
-            from_classes=group == "joint", how="mean", people=None, seed=1, task="classification", normalise="none",
-            smoothing_fwhm_mm=8,
+            how="mean" if group == "joint" else "everybody", people=None, seed=1, task="classification",
+            normalise="none", smoothing_fwhm_mm=8,
         )  # fmt: skip
         threshold_map.run(
             population=at / f"{method}_{group}.nii.gz", brain=at / "brain_mask.nii.gz",

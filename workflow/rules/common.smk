@@ -13,7 +13,7 @@ from voxplain.cohort.people import count_people, data_root, found_people, read_r
 from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import labels_of
 from voxplain.population.groups import TERTILES
-from voxplain.configuration import ON_VOXELS, check_config, cohort_of_features, cohort_of_folds, ordered, tidy
+from voxplain.configuration import ON_VOXELS, check_config, cohort_of_features, cohort_of_folds, joining, ordered, tidy
 
 
 def plainly(function, *arguments):
@@ -224,17 +224,23 @@ def noise_models(wildcards):
     return [path] if wildcards.method == "noise" else []
 
 
+def how_to_join(wildcards):
+    """How a population map comes about, and the groups whose maps it is made of: none for one made from people's."""
+    if wildcards.group != "joint":
+        return "everybody", []
+    return joining(config, CLASSES, wildcards.method, wildcards.statistic)
+
+
 def maps_of_group(wildcards):
-    """The maps of a class; for all people together, the population maps of the classes."""
-    if wildcards.group == "joint" and CLASSES:
-        return expand(
-            "{results}/population/{method}/{group}_{statistic}.nii.gz",
-            results=RESULTS,
-            method=wildcards.method,
-            group=CLASSES,
-            statistic=wildcards.statistic,
-        )
-    return map_folders(wildcards.method)
+    """The maps of people; for the joint map, those of the groups that are joined."""
+    joined = f"{RESULTS}/population/{wildcards.method}/{{group}}_{wildcards.statistic}.nii.gz"
+    return expand(joined, group=how_to_join(wildcards)[1]) or map_folders(wildcards.method)
+
+
+def difference_of(method):
+    """The two groups whose difference the joint map of a method shows, if it does."""
+    how, groups = joining(config, CLASSES, method, STATISTICS[0])
+    return groups if how == "difference" else []
 
 
 def atlas_files(wildcards):

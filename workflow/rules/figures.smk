@@ -25,6 +25,7 @@ rule draw_maps:
     params:
         groups=GROUPS,
         statistic=STATISTIC,
+        difference=lambda wildcards: difference_of(wildcards.method),
         code=code_of("draw_maps"),
     script:
         "../scripts/draw_maps.py"

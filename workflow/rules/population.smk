@@ -19,8 +19,7 @@ rule summarise_maps:
     conda:
         "../../envs/cpu.yaml"
     params:
-        from_classes=lambda wildcards: bool(wildcards.group == "joint" and CLASSES),
-        joint=config["population"]["joint"],
+        how=lambda wildcards: how_to_join(wildcards)[0],
         people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
         seed=config["seed"],
         task=COHORT["task"],

@@ -12,9 +12,9 @@ from voxplain.population.summary import joint, smooth, summarise
 
 def run(
     maps, folds, brain, output, *,
-    group, statistic, from_classes, how, people, seed, task, normalise, smoothing_fwhm_mm,
+    group, statistic, how, people, seed, task, normalise, smoothing_fwhm_mm,
 ):  # fmt: skip
-    if from_classes:
+    if how != "everybody":
         population = joint([read_on_grid(path) for path in maps], how)
     else:
         # Groups come from the private table, because maps.tsv holds no restricted target.
@@ -33,8 +33,7 @@ if __name__ == "__main__":
             snakemake.output[0],
             group=snakemake.wildcards.group,
             statistic=snakemake.wildcards.statistic,
-            from_classes=snakemake.params.from_classes,
-            how=snakemake.params.joint,
+            how=snakemake.params.how,
             people=snakemake.params.people,
             seed=snakemake.params.seed,
             task=snakemake.params.task,

@@ -100,6 +100,9 @@ def test_joint_weighs_classes_equally():
     maps = [np.full((2, 2, 2), 0.9), np.full((2, 2, 2), 0.7)]
     np.testing.assert_allclose(joint(maps), 0.8, rtol=1e-6)
     np.testing.assert_allclose(joint(maps, "sum"), 1.6, rtol=1e-6)
+    np.testing.assert_allclose(joint(maps, "difference"), -0.2, rtol=1e-6)
+    with pytest.raises(InputError, match="of two maps, got 3"):
+        joint([*maps, maps[0]], "difference")
     with pytest.raises(InputError, match="Unknown way 'max'"):
         joint(maps, "max")
     with pytest.raises(InputError, match="one shape"):

@@ -9,6 +9,7 @@ from voxplain.base.errors import InputError
 from voxplain.reporting.verdicts import (
     Performance,
     chance_of_error,
+    conservation,
     count_explained,
     find_planted,
     interval,
@@ -100,6 +101,13 @@ def test_planted_regions_are_counted_over_all_people_best_method_first():
 def test_explained_people_are_counted_over_parts():
     part = pd.DataFrame({"participant_id": ["a", "b"], "explained": ["M-F", "M-F"]})
     assert count_explained({"x": [part, part[:0], part[:1]], "y": []}) == {"x": (3, "M-F"), "y": (0, "nothing")}
+
+
+def test_conservation_is_told_by_the_median_whatever_one_person_s_ratio_is():
+    parts = [pd.DataFrame({"conservation": [0.5, 0.6, 0.7]}), pd.DataFrame({"conservation": [0.8, -4000.0]})]
+    assert conservation(parts) == "median 0.60, quartiles 0.50 and 0.70"
+    assert conservation([pd.DataFrame({"conservation": [math.nan]}), pd.DataFrame({"participant_id": ["a"]})]) == ""
+    assert conservation([]) == ""
 
 
 def test_numbers_for_reading():

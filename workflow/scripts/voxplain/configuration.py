@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from voxplain.attribution import NON_NEGATIVE
+from voxplain.attribution import CONTRIBUTIONS, NON_NEGATIVE
 from voxplain.base.errors import refuse
 from voxplain.cohort.hcp import FILES
 from voxplain.cohort.sheets import read_header
+from voxplain.population.groups import TERTILES
 
 BLOCKS = 3  # of VoxelCNN, unless its arguments say otherwise
 VOXEL_CNN = ("channels", "blocks", "dropout")
@@ -60,6 +61,48 @@ def cohort_of_features(cohort: dict) -> dict:
     section = cohort.get(cohort["source"]) or {}
     named = {key: value for key, value in section.items() if key.endswith("_column") and key != "size_column"}
     return {key: cohort[key] for key in ("source", "target", "task")} | {cohort["source"]: ordered(named)}
+
+
+def target_of(settings: dict, classes: Sequence[str]) -> str:
+    """Return what a method explains, as the config says it or by default; see `voxplain.attribution.targets`."""
+    return settings["target"] or ("contrast" if len(classes) == 2 else "predicted")
+
+
+def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -> tuple[str, list[str]]:
+    """Return how the joint map of a method comes about, and the groups whose maps it is made of.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    classes : sequence of str
+        Empty for a regression.
+    method, statistic : str
+
+    Returns
+    -------
+    how : {'mean', 'sum', 'difference', 'everybody'}
+        ``everybody``: not from the maps of groups, but over all people at once.
+    groups : list of str
+        The classes; for a number the third of the people with the smallest ones and the third with the largest, or
+        none.
+
+    Notes
+    -----
+    What a place contributes to one and the same score has opposite signs in people of the two classes, and cancels in
+    a mean; where the signs follow the explained class (``predicted``, ``true``) or are alike in everybody, it does not.
+    """
+    how = config["population"]["joint"]
+    if how == "auto":
+        if classes:
+            target = target_of(config["maps"]["methods"][method], classes)
+            opposed = len(classes) == 2 and target not in ("predicted", "true")
+        else:
+            opposed = config["population"]["tertiles"]
+        how = "difference" if method in CONTRIBUTIONS and statistic in SIGNED and opposed else "mean"
+    if not classes and how != "difference":
+        return "everybody", []
+    return how, list(classes) or [TERTILES[0], TERTILES[-1]]
 
 
 def check_config(config: dict, classes: Sequence[str]) -> None:
@@ -146,20 +189,22 @@ def _of_the_baselines(config: dict, classes: Sequence[str]) -> list[str]:
 
 
 def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
-    population, problems = config["population"], []
+    population, problems, alike = config["population"], [], NON_NEGATIVE | CONTRIBUTIONS
     threshold, statistics = population["threshold"], set(population["statistics"])
     if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
         problems.append("population.threshold: top_percent is at most 100")
+    if population["joint"] == "difference" and (len(classes) != 2 if classes else not population["tertiles"]):
+        problems.append("population.joint: difference needs two classes, or a number and population.tertiles")
     groups = len(classes) or (3 if population["tertiles"] else 1)
     least = groups * (2 if "t" in statistics else 1)
     for name, settings in config["maps"]["methods"].items():
-        target = settings["target"] or ("contrast" if len(classes) == 2 else "predicted")
+        target = target_of(settings, classes)
         where = f"maps.methods.{name}"
         if target == "contrast" and len(classes) not in (0, 2):
             problems.append(f"{where}.target: contrast needs two classes, not {len(classes)}")
         elif target not in ("predicted", "true", "contrast", *classes):
             problems.append(f"{where}.target: {target!r} is none of predicted, true, contrast, {', '.join(classes)}")
-        elif target in ("predicted", "true") and name not in NON_NEGATIVE and classes and statistics & SIGNED:
+        elif target in ("predicted", "true") and name not in alike and classes and statistics & SIGNED:
             problems.append(
                 f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
                 "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"

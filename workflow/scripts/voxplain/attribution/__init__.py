@@ -4,9 +4,12 @@ Start at `voxplain.attribution.registry` (`METHODS`, `explain`); a workflow job 
 `voxplain.attribution.explaining.explain_people`. This file imports nothing, so that `choosing` stays free of torch.
 """
 
-# What the registry holds, and which of its maps cannot be negative; said here too because the registry imports torch.
+# What the registry holds, and what its maps mean; said here too because the registry imports torch.
 METHOD_NAMES = (
     *("gradcam", "hirescam", "guided_backprop", "perturbation"),
     *("lrp", "smoothgrad", "integrated_gradients", "occlusion", "noise"),
 )
 NON_NEGATIVE = frozenset({"perturbation", "noise"})
+# Maps that say what the person's own image brought, so that one place speaks for a class in some people and against it
+# in others; the rest of the signed ones say what more intensity would bring, which is alike in everybody.
+CONTRIBUTIONS = frozenset({"gradcam", "hirescam", "guided_backprop", "lrp", "integrated_gradients", "occlusion"})

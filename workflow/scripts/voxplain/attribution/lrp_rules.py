@@ -65,7 +65,8 @@ def gamma_rule(layer: ChainLayer, x: Tensor, relevance: Tensor, gamma: float) ->
     """Return relevance shared by contributions of which those with the sign of z_k count 1 + γ times.
 
     For non-negative inputs and z_k > 0 this is R_j = Σ_k x_j (w_jk + γ w⁺_jk) / Σ_j' x_j' (w_j'k + γ w⁺_j'k) R_k; the
-    form for signed inputs and outputs is that of Andéol et al. 2021 (arXiv 2110.15733).
+    form for signed inputs and outputs is that of Andéol et al. 2021, "Learning domain invariant representations by
+    joint Wasserstein distance minimization".
     """
     weight, bias = _parameters(layer)
     with torch.no_grad():

@@ -73,6 +73,9 @@ class Method:
         A frozen dataclass: names and defaults of the settings, checked when it is made.
     signed : bool
         Whether maps can be negative.
+    contribution : bool
+        Whether a map says what the values of the image itself brought to the score (a gradient says what a change
+        would bring): its signs follow the class that the person belongs to.
     explains_probability : bool
         The method lowers the probability of one class; a contrast of two classes then means the predicted class.
     """
@@ -81,6 +84,7 @@ class Method:
     function: Callable[[nn.Module, Tensor, Tensor, object, Context], Attribution]
     settings: type
     signed: bool = True
+    contribution: bool = False
     explains_probability: bool = False
 
 

@@ -42,14 +42,14 @@ def register(method: Method) -> None:
     METHODS[method.name] = method
 
 
-register(Method("gradcam", gradcam, CamSettings))
-register(Method("hirescam", hirescam, CamSettings))
-register(Method("guided_backprop", guided_backprop, GuidedBackpropSettings))
+register(Method("gradcam", gradcam, CamSettings, contribution=True))
+register(Method("hirescam", hirescam, CamSettings, contribution=True))
+register(Method("guided_backprop", guided_backprop, GuidedBackpropSettings, contribution=True))
 register(Method("perturbation", perturbation, PerturbationSettings, signed=False, explains_probability=True))
-register(Method("lrp", lrp, LrpSettings))
+register(Method("lrp", lrp, LrpSettings, contribution=True))
 register(Method("smoothgrad", smoothgrad, SmoothGradSettings))
-register(Method("integrated_gradients", integrated_gradients, IntegratedGradientsSettings))
-register(Method("occlusion", occlusion, OcclusionSettings))
+register(Method("integrated_gradients", integrated_gradients, IntegratedGradientsSettings, contribution=True))
+register(Method("occlusion", occlusion, OcclusionSettings, contribution=True))
 register(Method("noise", noise, NoiseSettings, signed=False))
 
 

@@ -129,17 +129,22 @@ def joint(maps: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
     ----------
     maps : sequence of ndarray [D, H, W]
         One population map a class.
-    how : {'mean', 'sum'}
-        ``sum`` is what Kan et al. (2020) did: two maps normalised to 1 can add up to 2.
+    how : {'mean', 'sum', 'difference'}
+        ``sum`` is what Kan et al. (2020) did: two maps normalised to 1 can add up to 2. ``difference``: of two maps,
+        the second minus the first.
 
     Returns
     -------
     float32 ndarray [D, H, W]
     """
-    if how not in ("mean", "sum"):
-        refuse(f"Unknown way {how!r} to join the maps of the classes; expected mean or sum.")
+    if how not in ("mean", "sum", "difference"):
+        refuse(f"Unknown way {how!r} to join the maps of the classes; expected mean, sum or difference.")
     maps = [np.asarray(one, dtype=np.float64) for one in maps]
     if not maps or len({one.shape for one in maps}) > 1:
         refuse(f"Maps of one shape are needed to join the classes, got {[one.shape for one in maps]}.")
+    if how == "difference":
+        if len(maps) != 2:
+            refuse(f"The difference is one of two maps, got {len(maps)}.")
+        return (maps[1] - maps[0]).astype(np.float32)
     total = np.sum(maps, axis=0)
     return (total / len(maps) if how == "mean" else total).astype(np.float32)

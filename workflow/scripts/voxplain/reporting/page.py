@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
+from voxplain.configuration import joining
 from voxplain.reporting import captions, model_tables, style, tables, verdicts, wording
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
@@ -179,6 +180,8 @@ def _method_sections(methods, figures, people, top, localization, config) -> lis
                 "method": method,
                 "title": style.method_title(method),
                 "note": wording.METHOD_NOTES.get(method, ""),
+                "joined": _joined(config, method),
+                "conservation": verdicts.conservation(people[method]),
                 "people": explained[method][0],
                 "explained": explained[method][1],
                 "pictures": [
@@ -190,6 +193,14 @@ def _method_sections(methods, figures, people, top, localization, config) -> lis
             }
         )
     return sections
+
+
+def _joined(config: Mapping, method: str) -> str:
+    """Return what the joint map of a method shows, where it is the difference of two groups, else an empty text."""
+    if "population" not in config:
+        return ""
+    how, groups = joining(config, config["cohort"].get("labels") or [], method, config["population"]["statistics"][0])
+    return style.difference_title(groups) if how == "difference" else ""
 
 
 def _first_regions(table: pd.DataFrame, method: str, count: int = 5) -> list[str]:

@@ -103,6 +103,12 @@ def group_title(group: str) -> str:
     return "all people" if group == JOINT else f"class {group}"
 
 
+def difference_title(groups: Sequence[str]) -> str:
+    """Return what a joint map shows that is the second group's map minus the first one's."""
+    first, second = (group_title(group) for group in groups)
+    return f"{second} minus {first}"
+
+
 @contextmanager
 def drawn(out: str | os.PathLike, width: float, height: float, dpi: int = 110, **options) -> Iterator[Figure]:
     """Give an empty figure and save it when the block ends well.

@@ -171,6 +171,18 @@ def count_explained(parts: Mapping[str, Sequence[pd.DataFrame]]) -> dict[str, tu
     return results
 
 
+def conservation(parts: Sequence[pd.DataFrame]) -> str:
+    """Return the median and the quartiles of a method's conservation over people; empty where it has none.
+
+    Not the mean: a score near 0 makes the ratio of one person as large as one likes.
+    """
+    values = [value for table in parts for value in table.get("conservation", ()) if pd.notna(value)]
+    if not values:
+        return ""
+    low, median, high = (number(value) for value in pd.Series(values).quantile([0.25, 0.5, 0.75]))
+    return f"median {median}, quartiles {low} and {high}"
+
+
 def number(value: float, digits: int = 2) -> str:
     """Return a number for reading: two decimals, three significant digits when it is large, ``n/a`` for NaN."""
     if pd.isna(value):

@@ -48,6 +48,10 @@ PAPERS = (
     ),
 )
 
+JOINED = (
+    "The map of all people is that of {}: what the image itself brings speaks for one side in some people and against "
+    "it in others, and would cancel in a mean."
+)
 _NO_TRUE_MAP = "A network that has not learned the difference has no true map, so do not interpret the maps below."
 WEAK = f"Weak network: its score, one standard deviation for the worse, is no better than chance. {_NO_TRUE_MAP}"
 WEAK_IN_ONE_FOLD = f"Weak network: its score is no better than chance. {_NO_TRUE_MAP}"
