@@ -82,9 +82,11 @@ def test_contradictions_are_named(changes, said):
         ("lrp", {"population__joint": "sum"}, "FM", ("sum", ["F", "M"])),
         ("smoothgrad", {"population__joint": "difference"}, "FM", ("difference", ["F", "M"])),
         ("lrp", {}, "ABC", ("mean", ["A", "B", "C"])),
+        ("lrp", {"population__statistics": ["t"]}, "FM", ("welch", ["F", "M"])),
+        ("lrp", {"maps__methods": {"lrp": {"target": "F"}}}, "FM", ("difference", ["M", "F"])),
         ("lrp", {}, "", ("difference", ["lowest-third", "highest-third"])),
+        ("lrp", {"population__tertiles": False}, "", ("difference", ["lowest-third", "highest-third"])),
         ("smoothgrad", {}, "", ("everybody", [])),
-        ("lrp", {"population__tertiles": False}, "", ("everybody", [])),
     ],
 )
 def test_joint_maps_of_contributions_are_differences(method, changes, classes, expected):
@@ -97,7 +99,7 @@ def test_what_contributes_to_the_explained_class_of_three_may_be_averaged():
     check_config(contributing, list("ABC"))
     refusal = refused("ABC", maps__methods={"smoothgrad": {}}, baselines__models={}, population__joint="difference")
     assert "maps.methods.smoothgrad.target" in refusal
-    assert "population.joint: difference needs two classes" in refusal
+    assert "population.joint: difference needs two classes or a number" in refusal
 
 
 def test_all_contradictions_are_named_at_once():

@@ -110,7 +110,7 @@ def run_explain(explain, at, method, part):
     explain.run(
         weights=at / "weights.safetensors", stack=at / "stack.npy", index=at / "index.tsv", mean=at / "mean.nii.gz",
         folds=at / "folds.tsv", noise_model=None, output=at / method / f"part-{part}", method=method,
-        settings={"people": None, "batch_size": 2}, fold=0, part=part, parts=2, seed=1, hide_target=False,
+        settings={"people": None, "batch_size": 2}, fold=0, part=part, parts=2, seed=1,
         device=("cpu", 1), partial=str(at / "partial" / f"{method}-{part}"), code="code",
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def done(tmp_path_factory):
         summarise_maps.run(
             maps=classes if group == "joint" else parts, folds=at / "folds.tsv", brain=at / "brain_mask.nii.gz",
             output=at / f"{method}_{group}.nii.gz", group=group, statistic="mean_signed",
-            how="mean" if group == "joint" else "everybody", people=None, seed=1, task="classification",
+            how="mean" if group == "joint" else "everybody", joined=[], people=None, seed=1, task="classification",
             normalise="none", smoothing_fwhm_mm=8,
         )  # fmt: skip
         threshold_map.run(

@@ -81,7 +81,7 @@ wildcard_constraints:
     fold=r"\d+|external",
     part=r"\d+",
     method="|".join(METHODS) or "none",
-    group="|".join(re.escape(group) for group in GROUPS),
+    group="|".join(re.escape(group) for group in [*CLASSES, *TERTILES, "joint"]),
     statistic="|".join(STATISTICS),
     atlas="|".join(ATLASES) or "none",
     model="|".join(MORPHOMETRY) or "none",
@@ -109,6 +109,11 @@ def listed_ids():
 def hide_target():
     """Whether the target must stay private."""
     return plainly(target_is_restricted, COHORT)
+
+
+# A person's map and the mean over a group tell together who is in the group, and the sum of many a map is the network's
+# answer: where the target is restricted, maps of people are private too.
+MAPS = "private/maps" if hide_target() else "maps"
 
 
 def check_families():
@@ -140,7 +145,7 @@ def people_of_batch(wildcards):
 
 
 def map_folders(method):
-    return [f"{RESULTS}/maps/{method}/fold-{fold}_part-{part}" for fold in FOLDS for part in PARTS]
+    return [f"{RESULTS}/{MAPS}/{method}/fold-{fold}_part-{part}" for fold in FOLDS for part in PARTS]
 
 
 def volumes_folder(path):
@@ -225,22 +230,24 @@ def noise_models(wildcards):
 
 
 def how_to_join(wildcards):
-    """How a population map comes about, and the groups whose maps it is made of: none for one made from people's."""
+    """How a population map comes about, and the groups that it joins."""
     if wildcards.group != "joint":
         return "everybody", []
     return joining(config, CLASSES, wildcards.method, wildcards.statistic)
 
 
 def maps_of_group(wildcards):
-    """The maps of people; for the joint map, those of the groups that are joined."""
-    joined = f"{RESULTS}/population/{wildcards.method}/{{group}}_{wildcards.statistic}.nii.gz"
-    return expand(joined, group=how_to_join(wildcards)[1]) or map_folders(wildcards.method)
+    """The maps of people; for a joint map those of the groups that are joined."""
+    how, groups = how_to_join(wildcards)
+    if how in ("everybody", "welch"):
+        return map_folders(wildcards.method)
+    return expand(f"{RESULTS}/population/{wildcards.method}/{{group}}_{wildcards.statistic}.nii.gz", group=groups)
 
 
 def difference_of(method):
     """The two groups whose difference the joint map of a method shows, if it does."""
     how, groups = joining(config, CLASSES, method, STATISTICS[0])
-    return groups if how == "difference" else []
+    return groups if how in ("difference", "welch") else []
 
 
 def atlas_files(wildcards):

@@ -221,6 +221,24 @@ rule draw_regions:
         "../scripts/draw_regions.py"
 
 
+rule draw_noise_utility:
+    """The test of the noise models: the score by the share of voxels that are free of noise."""
+    input:
+        "{results}/tables/noise_utility.tsv",
+    output:
+        report("{results}/figures/noise_utility.svg", caption="../report/noise_utility.rst", category="Models"),
+    log:
+        "{results}/logs/draw_noise_utility.log",
+    benchmark:
+        "{results}/benchmarks/draw_noise_utility.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("draw_noise_utility"),
+    script:
+        "../scripts/draw_noise_utility.py"
+
+
 rule draw_visualisation:
     """What the outputs and channels of one network want to see most."""
     input:

@@ -1,5 +1,6 @@
 # Purpose: a map a person and method, by the network that did not see that person.
-# Inputs: models/, images/, private/folds.tsv; outputs: maps/{method}/fold-{fold}_part-{part}/ with maps.tsv.
+# Inputs: models/, images/, private/folds.tsv; outputs: maps/{method}/fold-{fold}_part-{part}/ with maps.tsv (below
+# private/ where the target is a restricted field), tables/{explained,noise_utility}.tsv.
 
 
 rule train_noise:
@@ -63,7 +64,7 @@ rule explain:
         folds="{results}/private/folds.tsv",
         noise_model=noise_models,
     output:
-        directory("{results}/maps/{method}/fold-{fold}_part-{part}"),
+        directory(f"{{results}}/{MAPS}/{{method}}/fold-{{fold}}_part-{{part}}"),
     log:
         "{results}/logs/explain/{method}_fold-{fold}_part-{part}.log",
     benchmark:
@@ -77,10 +78,28 @@ rule explain:
     params:
         settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method]),
         parts=len(PARTS),
-        hide_target=lambda wildcards: hide_target(),
         device=config["device"],
         seed=config["seed"],
         torch_threads=config["torch_threads"],
         code=code_of_method,
     script:
         "../scripts/explain.py"
+
+
+rule tabulate_maps:
+    """How many people each method explained, and what of them; all that tables and page say of single people's maps."""
+    input:
+        unpack(lambda wildcards: {method: map_folders(method) for method in METHODS}),
+    output:
+        "{results}/tables/explained.tsv",
+    log:
+        "{results}/logs/tabulate_maps.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_maps.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        methods=METHODS,
+        code=code_of("tabulate_maps"),
+    script:
+        "../scripts/tabulate_maps.py"

@@ -19,7 +19,7 @@ rule summarise_maps:
     conda:
         "../../envs/cpu.yaml"
     params:
-        how=lambda wildcards: how_to_join(wildcards)[0],
+        how=lambda wildcards: how_to_join(wildcards),
         people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
         seed=config["seed"],
         task=COHORT["task"],

@@ -1,5 +1,5 @@
 # Purpose: the page, from result files alone; nothing here reads private/.
-# Inputs: tables/, figures/, images/index.tsv, maps/*/*/maps.tsv; outputs: report/index.html, provenance.json.
+# Inputs: tables/, figures/, images/index.tsv; outputs: report/index.html, provenance.json.
 
 TABLES = [
     f"{RESULTS}/tables/cohort.tsv",
@@ -36,9 +36,10 @@ CHARTS = {
     "morphometry": COMPARED,
     "first_layer": FIRST_LAYER,
     "dice": bool(METHODS),
+    "noise_utility": "noise" in METHODS,
 }
 if METHODS:
-    TABLES.append(f"{RESULTS}/tables/dice.tsv")
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["explained", "dice"])
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
 if "noise" in METHODS:
     TABLES.append(f"{RESULTS}/tables/noise_utility.tsv")
@@ -59,7 +60,6 @@ rule write_page:
         tables=TABLES,
         index=f"{RESULTS}/images/index.tsv",
         excluded=f"{RESULTS}/images/excluded.tsv",
-        maps=[folder for method in METHODS for folder in map_folders(method)],
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)

@@ -17,7 +17,7 @@ from voxplain.population.maps import read_on_grid
 
 def run(
     weights, stack, index, mean, folds, noise_model, output, *,
-    method, settings, fold, part, parts, seed, hide_target, device, partial, code,
+    method, settings, fold, part, parts, seed, device, partial, code,
 ):  # fmt: skip
     model, metadata = load_checkpoint(weights)
     options = dict(settings)
@@ -27,7 +27,7 @@ def run(
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     rows, volumes, population_mean = [places[person] for person in ids], read_array(stack), read_on_grid(mean)
     batch_size = options.pop("batch_size")
-    facts = {"method": method, "seed": seed, "hide_target": hide_target, **options}
+    facts = {"method": method, "seed": seed, **options}
     trained = None
     if noise_model:
         trained = load_noise_model(noise_model)
@@ -37,7 +37,7 @@ def run(
     with on_device(*device) as chosen:
         explain_people(
             model, metadata, volumes, rows, ids, targets, method, options, chosen, batch_size, state, output, seed,
-            population_mean, hide_target, trained,
+            population_mean, trained,
         )  # fmt: skip
     clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
 
@@ -55,8 +55,10 @@ if __name__ == "__main__":
             part=int(wildcards.part),
             parts=params.parts,
             seed=params.seed,
-            hide_target=params.hide_target,
             device=(params.device, params.torch_threads),
-            partial=f"{wildcards.results}/partial/explain-{wildcards.method}-{wildcards.fold}-{wildcards.part}",
+            # Beside the maps: unfinished maps are as private as finished ones.
+            partial=Path(snakemake.output[0]).parents[2]
+            / "partial"
+            / f"explain-{wildcards.method}-{wildcards.fold}-{wildcards.part}",
             code=params.code,
         )

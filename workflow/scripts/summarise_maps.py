@@ -7,19 +7,20 @@ from voxplain.cohort.participants import read_private
 from voxplain.imaging.grid import COMMON
 from voxplain.population.groups import members_of
 from voxplain.population.maps import read_on_grid, walk_maps
-from voxplain.population.summary import joint, smooth, summarise
+from voxplain.population.summary import joint, smooth, summarise, welch
 
 
 def run(
     maps, folds, brain, output, *,
-    group, statistic, how, people, seed, task, normalise, smoothing_fwhm_mm,
+    group, statistic, how, joined, people, seed, task, normalise, smoothing_fwhm_mm,
 ):  # fmt: skip
-    if how != "everybody":
+    if how in ("mean", "sum", "difference"):
         population = joint([read_on_grid(path) for path in maps], how)
     else:
-        # Groups come from the private table, because maps.tsv holds no restricted target.
+        # Groups come from the table of folds: thirds are no classes.
         explained = choose_people(read_private(folds, task), people, seed)
-        population = summarise(walk_maps(maps, members_of(group, explained)), statistic, normalise)
+        own = [walk_maps(maps, members_of(one, explained)) for one in joined or [group]]
+        population = welch(*own, normalise) if how == "welch" else summarise(*own, statistic, normalise)
         population = smooth(population, smoothing_fwhm_mm, COMMON.affine, read_on_grid(brain) > 0)
     write_image(population, COMMON.affine, output)
 
@@ -33,7 +34,8 @@ if __name__ == "__main__":
             snakemake.output[0],
             group=snakemake.wildcards.group,
             statistic=snakemake.wildcards.statistic,
-            how=snakemake.params.how,
+            how=snakemake.params.how[0],
+            joined=snakemake.params.how[1],
             people=snakemake.params.people,
             seed=snakemake.params.seed,
             task=snakemake.params.task,

@@ -11,12 +11,12 @@ from voxplain.reporting.page import write_page
 from voxplain.reporting.privacy import public_settings
 
 # Programs whose versions matter for the numbers.
-PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx")
+PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx", "captum")
 # The distributions that XGBoost comes in; a run without it is as good.
 XGBOOST = ("xgboost", "xgboost-cpu")
 
 
-def run(config, results, tables, pictures, index, excluded, folders, methods, groups, atlases, page, provenance):
+def run(config, results, tables, pictures, index, excluded, methods, groups, atlases, page, provenance):
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(("regions_", "top_regions_"))}
     named |= {"index": index, "excluded": excluded}
     named["top_regions"] = {atlas: f"{results}/tables/top_regions_{atlas}.tsv" for atlas in atlases}
@@ -34,9 +34,8 @@ def run(config, results, tables, pictures, index, excluded, folders, methods, gr
         method: {group: f"{results}/figures/maps/{method}_{group}.png" for group in groups} for method in methods
     }
     figures["regions"] = {atlas: f"{results}/figures/regions_{atlas}.svg" for atlas in atlases}
-    maps = {method: [path for path in folders if Path(path).parent.name == method] for method in methods}
     versions = installed()
-    contents = {"config": config, "tables": named, "figures": figures, "maps": maps, "versions": versions}
+    contents = {"config": config, "tables": named, "figures": figures, "versions": versions}
     write_page(page, contents)
     record = {"versions": versions, "config": dict(public_settings(config))}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
@@ -62,7 +61,6 @@ if __name__ == "__main__":
             snakemake.input.pictures,
             snakemake.input.index,
             snakemake.input.excluded,
-            snakemake.input.maps,
             snakemake.params.methods,
             snakemake.params.groups,
             snakemake.params.atlases,

@@ -82,13 +82,6 @@ def test_predicted_target(job, small_cnn, images):
     }
 
 
-def test_a_restricted_target_is_told_nowhere(job):
-    folder = job(settings={"target": "true"}, hide_target=True)
-    table = read_table(folder / "maps.tsv")
-    assert table["target"].isna().all()
-    assert table["explained"].tolist() == ["true"] * 4
-
-
 def test_no_people(job):
     out = job(ids=[], rows=[], true=[])
     assert (
@@ -181,10 +174,3 @@ def test_partial_key_knows_all_that_matters(tmp_path):
     others.add(partial_key(**base))
     assert key not in others
     assert len(others) == len(changed) + 1
-
-
-@pytest.mark.parametrize(("kind", "text"), [("contrast", "M-F"), ("predicted", "predicted"), ("true", "true")])
-def test_a_hidden_target_hides_the_answers_too(job, kind, text):
-    table = read_table(job(settings={"target": kind}, hide_target=True) / "maps.tsv")
-    assert table[["target", "score_before", "score_after"]].isna().all().all()
-    assert set(table["explained"]) == {text}

@@ -54,7 +54,7 @@ def test_ids_lose_blanks_and_the_bids_prefix():
     assert clean_id(100307) == "100307"
 
 
-@pytest.mark.parametrize("label", ["joint", "a/b", "a_b", "-a", "<b>", ""])
+@pytest.mark.parametrize("label", ["joint", "lowest-third", "a/b", "a_b", "-a", "<b>", ""])
 def test_labels_that_cannot_be_file_names_are_refused(label):
     with pytest.raises(InputError, match="class labels"):
         check_labels(["F", label], "cohort.labels")

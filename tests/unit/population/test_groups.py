@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.base.names import RESERVED_LABELS
 from voxplain.population.groups import TERTILES, members_of
 
 
@@ -32,3 +33,7 @@ def test_equal_numbers_go_by_id_whatever_the_order():
 def test_fewer_people_than_thirds():
     with pytest.raises(InputError, match="highest-third"):
         members_of("highest-third", people_of([1.0, 2.0]))
+
+
+def test_no_class_may_be_named_like_a_third():
+    assert set(TERTILES) < RESERVED_LABELS

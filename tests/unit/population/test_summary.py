@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from voxplain.base.errors import InputError
 from voxplain.imaging.grid import COMMON
-from voxplain.population.summary import joint, smooth, summarise
+from voxplain.population.summary import joint, smooth, summarise, welch
 
 
 def people(*maps):
@@ -107,3 +110,16 @@ def test_joint_weighs_classes_equally():
         joint(maps, "max")
     with pytest.raises(InputError, match="one shape"):
         joint([maps[0], np.ones(3)])
+
+
+def test_the_difference_of_two_groups_is_welch_s_t(tmp_path):
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 1, (9, 2, 3, 4)), rng.normal(0.5, 3, (5, 2, 3, 4))
+    first[:, 0, 0, 0], second[:, 0, 0, 0] = 1, 2  # nobody varies here
+    found = welch(enumerate(first), enumerate(second))
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+        expected = ttest_ind(second, first, equal_var=False).statistic
+    expected[0, 0, 0] = 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(InputError, match="at least 2 people"):
+        welch(enumerate(first[:1]), enumerate(second))

@@ -11,6 +11,7 @@ from voxplain.imaging.grid import COMMON, mni_brain
 
 METHODS = ("guided_backprop", "gradcam")
 GROUPS = ("F", "M", "joint")
+CONSERVATION = ("conservation_q25", "conservation_median", "conservation_q75")
 
 
 @pytest.fixture(scope="session")
@@ -134,15 +135,13 @@ def contents(tmp_path):
         "planted_regions": planted,
         "localization": pd.DataFrame({"method": METHODS, "group": "joint", "auc": [0.9, 0.5]}),
         "index": pd.DataFrame({"participant_id": ids, "dice": [0.93, 0.97]}),
+        "explained": pd.DataFrame(
+            {"method": METHODS, "people": 2, "explained": "M-F", **dict.fromkeys(CONSERVATION, np.nan)}
+        ),
     }
     paths = {name: folder / "tables" / f"{name}.tsv" for name in tables}
     for name, table in tables.items():
         write_table(table, paths[name])
-    maps = {}
-    for method in METHODS:
-        people = {"participant_id": ids, "target": ["F", "M"], "explained": "M-F"}
-        write_table(pd.DataFrame(people), folder / "maps" / method / "fold-0_part-0" / "maps.tsv")
-        maps[method] = [folder / "maps" / method / "fold-0_part-0"]
     picture = folder / "figures" / "picture.png"
     picture.parent.mkdir()
     Image.new("RGB", (4, 3), "red").save(picture)
@@ -168,7 +167,6 @@ def contents(tmp_path):
             "maps": {method: dict.fromkeys(GROUPS, picture) for method in METHODS},
             "regions": {"parcels": picture},
         },
-        "maps": maps,
         "versions": {"voxplain": "0.1.0"},
     }
 

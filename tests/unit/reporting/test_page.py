@@ -117,7 +117,7 @@ def test_markup_in_labels_ids_and_regions_is_escaped(contents, tmp_path):
     contents["config"]["cohort"]["target"] = '"><img src=x onerror=alert(1)>'
     contents["versions"] = {evil: evil}
     contents["tables"]["top_regions"] = {evil: contents["tables"]["top_regions"]["parcels"]}
-    contents["maps"][evil] = contents["maps"].pop("gradcam")
+    rewrite(contents["tables"]["explained"], lambda table: table.replace({"method": {"gradcam": evil}}))
     contents["figures"]["maps"][evil] = contents["figures"]["maps"].pop("gradcam")
     rewrite(contents["tables"]["top_regions"][evil], lambda t: t.assign(region=evil, method=evil))
     rewrite(contents["tables"]["planted_regions"], lambda t: t.assign(region=evil, kind=evil))
@@ -215,12 +215,12 @@ def test_private_files_and_fields_are_refused(contents, tmp_path):
     assert not (tmp_path / "p.html").exists()
 
 
-def test_a_restricted_target_in_the_maps_is_refused(contents, tmp_path):
+def test_a_restricted_target_in_a_table_of_people_is_refused(contents, tmp_path):
     contents["config"]["cohort"]["restricted_target"] = True
-    with pytest.raises(InputError, match=r"gradcam: maps\.tsv: target"):
+    rewrite(contents["tables"]["index"], lambda table: table.assign(target=[22, 23]))
+    with pytest.raises(InputError, match="index: target"):
         write_page(tmp_path / "p.html", contents)
-    for (folder,) in contents["maps"].values():
-        rewrite(folder / "maps.tsv", lambda table: table.assign(target=None))
+    rewrite(contents["tables"]["index"], lambda table: table.assign(target=None))
     write_page(tmp_path / "p.html", contents)
 
 
@@ -250,7 +250,7 @@ def test_missing_files_are_named_together(contents, tmp_path):
 
 def test_regression_and_a_single_method(contents, tmp_path):
     contents["config"]["cohort"] |= {"task": "regression", "labels": [], "target": "age", "source": "table"}
-    contents["maps"] = {"gradcam": contents["maps"]["gradcam"]}
+    rewrite(contents["tables"]["explained"], lambda table: table[table["method"] == "gradcam"])
     contents["tables"] |= {"planted_regions": None, "localization": None}
     rewrite(contents["tables"]["dice"], lambda table: table[:0])
     write_table(

@@ -10,7 +10,7 @@ from voxplain.reporting.verdicts import (
     Performance,
     chance_of_error,
     conservation,
-    count_explained,
+    explained_in_words,
     find_planted,
     interval,
     judge,
@@ -98,16 +98,16 @@ def test_planted_regions_are_counted_over_all_people_best_method_first():
     assert (worst.method, worst.found, worst.best_rank) == ("gradcam", 0, 7)
 
 
-def test_explained_people_are_counted_over_parts():
-    part = pd.DataFrame({"participant_id": ["a", "b"], "explained": ["M-F", "M-F"]})
-    assert count_explained({"x": [part, part[:0], part[:1]], "y": []}) == {"x": (3, "M-F"), "y": (0, "nothing")}
+def test_what_was_explained_in_words():
+    assert [explained_in_words(text) for text in ("M-F", "regression", math.nan)] == [
+        "M-F", "the predicted value", "nothing",
+    ]  # fmt: skip
 
 
-def test_conservation_is_told_by_the_median_whatever_one_person_s_ratio_is():
-    parts = [pd.DataFrame({"conservation": [0.5, 0.6, 0.7]}), pd.DataFrame({"conservation": [0.8, -4000.0]})]
-    assert conservation(parts) == "median 0.60, quartiles 0.50 and 0.70"
-    assert conservation([pd.DataFrame({"conservation": [math.nan]}), pd.DataFrame({"participant_id": ["a"]})]) == ""
-    assert conservation([]) == ""
+def test_conservation_is_told_by_the_median_and_the_quartiles():
+    row = pd.Series({"conservation_q25": 0.5, "conservation_median": 0.6, "conservation_q75": -4000})
+    assert conservation(row) == "median 0.60, quartiles 0.50 and −4000"
+    assert conservation(row * math.nan) == ""
 
 
 def test_numbers_for_reading():

@@ -69,7 +69,7 @@ def target_of(settings: dict, classes: Sequence[str]) -> str:
 
 
 def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -> tuple[str, list[str]]:
-    """Return how the joint map of a method comes about, and the groups whose maps it is made of.
+    """Return how the joint map of a method comes about, and the groups that it is made of.
 
     Parameters
     ----------
@@ -81,28 +81,28 @@ def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -
 
     Returns
     -------
-    how : {'mean', 'sum', 'difference', 'everybody'}
-        ``everybody``: not from the maps of groups, but over all people at once.
+    how : {'mean', 'sum', 'difference', 'welch', 'everybody'}
+        The first three of the maps of groups. ``welch``: the t-statistic of the difference, from the people of the two
+        groups. ``everybody``: over all people at once.
     groups : list of str
-        The classes; for a number the third of the people with the smallest ones and the third with the largest, or
-        none.
+        In the order of a difference, the explained class last; of a number the third of the people with the smallest
+        ones and the third with the largest. Empty for ``everybody``.
 
     Notes
     -----
     What a place contributes to one and the same score has opposite signs in people of the two classes, and cancels in
     a mean; where the signs follow the explained class (``predicted``, ``true``) or are alike in everybody, it does not.
     """
-    how = config["population"]["joint"]
+    how, groups = config["population"]["joint"], list(classes) or [TERTILES[0], TERTILES[-1]]
+    target = target_of(config["maps"]["methods"][method], classes)
     if how == "auto":
-        if classes:
-            target = target_of(config["maps"]["methods"][method], classes)
-            opposed = len(classes) == 2 and target not in ("predicted", "true")
-        else:
-            opposed = config["population"]["tertiles"]
+        opposed = len(classes) in (0, 2) and not (classes and target in ("predicted", "true"))
         how = "difference" if method in CONTRIBUTIONS and statistic in SIGNED and opposed else "mean"
-    if not classes and how != "difference":
-        return "everybody", []
-    return how, list(classes) or [TERTILES[0], TERTILES[-1]]
+    if how != "difference":
+        return (how, groups) if classes else ("everybody", [])
+    if classes and target == classes[0]:
+        groups = groups[::-1]
+    return ("welch" if statistic == "t" else how), groups
 
 
 def check_config(config: dict, classes: Sequence[str]) -> None:
@@ -193,9 +193,9 @@ def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
     threshold, statistics = population["threshold"], set(population["statistics"])
     if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
         problems.append("population.threshold: top_percent is at most 100")
-    if population["joint"] == "difference" and (len(classes) != 2 if classes else not population["tertiles"]):
-        problems.append("population.joint: difference needs two classes, or a number and population.tertiles")
-    groups = len(classes) or (3 if population["tertiles"] else 1)
+    if population["joint"] == "difference" and len(classes) not in (0, 2):
+        problems.append("population.joint: difference needs two classes or a number")
+    groups = len(classes) or len(TERTILES)
     least = groups * (2 if "t" in statistics else 1)
     for name, settings in config["maps"]["methods"].items():
         target = target_of(settings, classes)

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +72,6 @@ def explain_people(
     out_folder: str | Path,
     seed: int,
     mean_image: np.ndarray | None = None,
-    hide_target: bool = False,
     noise_model: TrainedNoise | None = None,
 ) -> None:
     """Write the maps of some people, ``sub-{id}_map.nii.gz``, and ``maps.tsv``.
@@ -104,9 +102,6 @@ def explain_people(
     partial_folder, out_folder : path-like
     seed : int
     mean_image : ndarray [D, H, W], optional
-    hide_target : bool
-        Leave true targets out of ``maps.tsv``, and with them what the network answers: its scores, and the class
-        that was explained where that depends on the person.
     noise_model : TrainedNoise, optional
         Of the method ``noise``.
 
@@ -138,18 +133,10 @@ def explain_people(
                 seed=seed, mean_image=mean_image, noise_model=noise_model, **options,
             )  # fmt: skip
             texts = explained_texts(weights, labels)
-            if hide_target:
-                if labels and kind in ("predicted", "true"):  # otherwise it is the same for everybody
-                    texts = [kind] * len(batch)
-                result, true = _without_scores(result), [None] * len(batch)
             for place, i in enumerate(batch):
                 _keep(partial, ids[i], true[place], texts[place], result, place)
                 progress.step()
         _publish(partial, ids, Path(out_folder))
-
-
-def _without_scores(result: Attribution) -> Attribution:
-    return replace(result, score_before=np.full(len(result.maps), np.nan), score_after=None)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from voxplain.base.errors import refuse
 
 ID = re.compile(r"[A-Za-z0-9]+")
 LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-RESERVED_LABELS = frozenset({"joint"})
+RESERVED_LABELS = frozenset({"joint", "lowest-third", "middle-third", "highest-third"})  # groups of maps
 LONGEST = 64
 
 
@@ -46,7 +46,7 @@ def check_ids(ids: Iterable[str], source: str) -> None:
 
 
 def check_labels(labels: Iterable[str], source: str) -> None:
-    """Refuse class labels that cannot stand in a file name, and the reserved ``joint``.
+    """Refuse class labels that cannot stand in a file name, and those that name groups of maps.
 
     Raises
     ------
@@ -59,7 +59,9 @@ def check_labels(labels: Iterable[str], source: str) -> None:
         refuse(
             f"{source}: {len(bad)} class labels cannot be used in file names",
             (repr(x[:LONGEST]) for x in bad),
-            "Labels may hold letters, digits, '.' and '-', begin and end with a letter or digit, and not be 'joint'.",
+            "Labels may hold letters, digits, '.' and '-', begin and end with a letter or digit, and not be "
+            + ", ".join(sorted(RESERVED_LABELS))
+            + ".",
         )
     if len(set(labels)) != len(labels):
         refuse(f"{source}: a class label is listed twice", labels)

@@ -74,8 +74,7 @@ def select(index: pd.DataFrame, ids: Iterable[str] | None = None, group: str | N
     index : DataFrame
         From `read_index`.
     ids : iterable of str, optional
-        These people, who must all be there. The way to form groups when ``maps.tsv`` holds no target because the
-        target is a restricted field.
+        These people, who must all be there. The way to form groups that are no classes.
     group : str, optional
         A class label, compared with the column ``target``; ``joint`` keeps everybody.
 

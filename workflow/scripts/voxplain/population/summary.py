@@ -43,6 +43,42 @@ def summarise(maps: Iterable[tuple[str, np.ndarray]], statistic: str, normalise:
         refuse(f"Unknown statistic {statistic!r}; expected one of {', '.join(STATISTICS)}.")
     if normalise not in ("none", "max"):
         refuse(f"Unknown normalisation {normalise!r} of maps; expected none or max.")
+    count, mean, variance = _moments(maps, statistic, normalise)
+    if statistic != "t":
+        return mean.astype(np.float32)
+    return _over_error(mean, variance / count)
+
+
+def welch(
+    first: Iterable[tuple[str, np.ndarray]], second: Iterable[tuple[str, np.ndarray]], normalise: str = "none"
+) -> np.ndarray:
+    """Return Welch's t-statistic of the maps of two groups, voxel by voxel: positive where the second's are larger.
+
+    Parameters
+    ----------
+    first, second : iterable of (str, ndarray [D, H, W])
+    normalise : str
+        As in `summarise`.
+
+    Returns
+    -------
+    float32 ndarray [D, H, W]
+        (mean₂ − mean₁) / √(var₁/n₁ + var₂/n₂), ddof 1; 0 where neither group varies.
+
+    Raises
+    ------
+    InputError
+        As `summarise` for ``t``.
+    """
+    n, mean, variance = _moments(first, "t", normalise)
+    other_n, other_mean, other_variance = _moments(second, "t", normalise)
+    return _over_error(other_mean - mean, variance / n + other_variance / other_n)
+
+
+def _moments(
+    maps: Iterable[tuple[str, np.ndarray]], statistic: str, normalise: str
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the number of maps, their mean and their variance (ddof 1; for ``t`` only)."""
     count, mean, squares = 0, None, None
     for person, volume in maps:
         values = _prepared(volume, statistic, normalise)
@@ -57,11 +93,13 @@ def summarise(maps: Iterable[tuple[str, np.ndarray]], statistic: str, normalise:
             squares += delta * (values - mean)
     if mean is None:
         refuse("There are no maps to summarise.")
-    if statistic != "t":
-        return mean.astype(np.float32)
-    if count < 2:
+    if statistic == "t" and count < 2:
         refuse(f"The t-statistic needs the maps of at least 2 people, got {count}; choose another statistic.")
-    error = np.sqrt(squares / (count - 1) / count)
+    return count, mean, squares / max(count - 1, 1)
+
+
+def _over_error(mean: np.ndarray, error_squared: np.ndarray) -> np.ndarray:
+    error = np.sqrt(error_squared)
     return np.divide(mean, error, out=np.zeros_like(mean), where=error > 0).astype(np.float32)
 
 

@@ -17,11 +17,11 @@ from voxplain.reporting.reading import NAMES, has_intervals
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
-KEYS = {"config", "tables", "figures", "maps", "versions"}
+KEYS = {"config", "tables", "figures", "versions"}
 TABLES = {
     "needed": {"cohort", "accuracy", "accuracy_summary"},
     "optional": {
-        *("dice", "top_regions", "planted_regions", "localization", "index", "excluded"),
+        *("explained", "dice", "top_regions", "planted_regions", "localization", "index", "excluded"),
         *("roc", "calibration", "calibration_summary", "hyperparameters", "permutations", "grouping", "confounds"),
         *("features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"),
         *("first_layer", "first_layer_counts", "age_gap", "noise_utility"),
@@ -31,6 +31,7 @@ NAMED = {"features_dropped", "morphometry_importance", "morphometry_vs_maps", "m
 FIGURES = {
     *("training", "accuracy", "dice", "montage", "maps", "regions"),
     *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer", "visualisation"),
+    "noise_utility",
 }
 
 
@@ -44,15 +45,14 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         ``config``
             The config with its defaults; `name` and `cohort` are needed. Shown without absolute paths.
         ``tables``
-            Paths of result tables: ``cohort``, ``accuracy``, ``accuracy_summary``; optional ``dice``,
-            ``planted_regions``, ``localization``, ``index`` (``images/index.tsv``), ``excluded``
-            (``images/excluded.tsv``), ``top_regions`` as {atlas: path}, and the tables of models, confounds,
-            morphometry and the first layer under their file names (see `TABLES`).
+            Paths of result tables: ``cohort``, ``accuracy``, ``accuracy_summary``; ``explained`` with a row a method,
+            in the order to be shown, where there are any; optional ``dice``, ``planted_regions``, ``localization``,
+            ``index`` (``images/index.tsv``), ``excluded`` (``images/excluded.tsv``), ``top_regions`` as {atlas: path},
+            and the tables of models, confounds, morphometry and the first layer under their file names (see
+            `TABLES`).
         ``figures``
             Paths of pictures, all optional (see `FIGURES`): ``maps`` as {method: {group: path}}, ``regions`` as
             {atlas: path}, the others as paths.
-        ``maps``
-            {method: paths of ``maps.tsv``, or of the folders that hold one}, in the order to be shown.
         ``versions``
             Optional {program: version}.
 
@@ -67,12 +67,11 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     config, figures = contents["config"], contents["figures"]
     frames = {name: _read(name, path) for name, path in contents["tables"].items() if name != "top_regions"}
     top = {atlas: read_table(path) for atlas, path in contents["tables"].get("top_regions", {}).items()}
-    people = {method: [read_table(path) for path in paths] for method, paths in contents["maps"].items()}
     named = frames | {f"top_regions of {atlas}": table for atlas, table in top.items()}
-    named |= {f"{method}: maps.tsv": part for method, parts in people.items() for part in parts}
     refuse_private_fields(named, hide_target=bool(config["cohort"].get("restricted_target")))
 
-    methods = list(people)
+    explained = frames["explained"].set_index("method") if "explained" in frames else pd.DataFrame()
+    methods = list(explained.index)
     performance = verdicts.judge(frames["accuracy"], frames["accuracy_summary"], frames.get("confounds"))
     planted = frames.get("planted_regions")
     external = bool(config.get("interpret", {}).get("weights"))
@@ -84,7 +83,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "phantom": config["cohort"].get("source") == "phantom",
         "found": None if planted is None else verdicts.find_planted(planted, methods),
         "top": config.get("report", {}).get("top_regions"),
-        "sections": _method_sections(methods, figures, people, top, frames.get("localization"), config),
+        "sections": _method_sections(explained, figures, top, frames.get("localization"), config),
         "figures": {name: data_uri(path) for name, path in figures.items() if name not in ("maps", "regions")},
         "tables": _tables(frames, methods, config),
         **_model_facts(frames, performance, external),
@@ -105,7 +104,7 @@ def _read(name: str, path: Path) -> pd.DataFrame:
 
 
 def _checked(contents: Mapping) -> dict:
-    """Return the contents without what is None, after checking keys and files; folders become their maps.tsv."""
+    """Return the contents without what is None, after checking keys and files."""
     wrong = [f"unknown: {key}" for key in set(contents) - KEYS]
     wrong += [f"missing: {key}" for key in KEYS - {"versions"} - set(contents)]
     if not wrong:
@@ -120,11 +119,7 @@ def _checked(contents: Mapping) -> dict:
     checked = dict(contents)
     checked["tables"] = _without_none(contents["tables"])
     checked["figures"] = _without_none(contents["figures"])
-    checked["maps"] = {
-        method: [Path(path) / "maps.tsv" if Path(path).is_dir() else Path(path) for path in paths]
-        for method, paths in contents["maps"].items()
-    }
-    paths = list(_all_paths([checked["tables"], checked["figures"], checked["maps"]]))
+    paths = list(_all_paths([checked["tables"], checked["figures"]]))
     refuse_private_paths(paths)
     absent = [path for path in paths if not path.is_file()]
     if absent:
@@ -165,11 +160,10 @@ def _cohort_facts(cohort: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
     }
 
 
-def _method_sections(methods, figures, people, top, localization, config) -> list[dict]:
+def _method_sections(explained, figures, top, localization, config) -> list[dict]:
     """Return what the page says about each method: pictures, people, first regions, and the score on the truth."""
-    explained = verdicts.count_explained(people)
     sections = []
-    for method in methods:
+    for method, said in explained.iterrows():
         pictures = figures.get("maps", {}).get(method, {})
         truth = None
         if localization is not None:
@@ -181,9 +175,9 @@ def _method_sections(methods, figures, people, top, localization, config) -> lis
                 "title": style.method_title(method),
                 "note": wording.METHOD_NOTES.get(method, ""),
                 "joined": _joined(config, method),
-                "conservation": verdicts.conservation(people[method]),
-                "people": explained[method][0],
-                "explained": explained[method][1],
+                "conservation": verdicts.conservation(said),
+                "people": said["people"],
+                "explained": verdicts.explained_in_words(said["explained"]),
                 "pictures": [
                     (style.group_title(group), data_uri(pictures[group]))
                     for group in style.in_order(list(pictures), first=["joint"])
@@ -200,7 +194,7 @@ def _joined(config: Mapping, method: str) -> str:
     if "population" not in config:
         return ""
     how, groups = joining(config, config["cohort"].get("labels") or [], method, config["population"]["statistics"][0])
-    return style.difference_title(groups) if how == "difference" else ""
+    return style.difference_title(groups) if how in ("difference", "welch") else ""
 
 
 def _first_regions(table: pd.DataFrame, method: str, count: int = 5) -> list[str]:

@@ -1,7 +1,7 @@
 """From result tables to the answers that the page begins with."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -161,26 +161,19 @@ def find_planted(planted: pd.DataFrame, methods: Sequence[str], group: str = "jo
     return sorted(results, key=lambda found: (-found.found, found.best_rank or math.inf))
 
 
-def count_explained(parts: Mapping[str, Sequence[pd.DataFrame]]) -> dict[str, tuple[int, str]]:
-    """Return, per method, how many people were explained and what was explained (``M-F``, ``regression`` ...)."""
-    results = {}
-    for method, tables in parts.items():
-        people = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["explained"])
-        kinds = sorted(people["explained"].dropna().astype(str).unique())
-        results[method] = (len(people), ", ".join(kinds) or "nothing")
-    return results
+def explained_in_words(explained: str) -> str:
+    """Return what was explained, for a sentence: ``the predicted value``, ``M-F`` ... or ``nothing``."""
+    if pd.isna(explained) or not explained:
+        return "nothing"
+    return "the predicted value" if explained == "regression" else str(explained)
 
 
-def conservation(parts: Sequence[pd.DataFrame]) -> str:
-    """Return the median and the quartiles of a method's conservation over people; empty where it has none.
-
-    Not the mean: a score near 0 makes the ratio of one person as large as one likes.
-    """
-    values = [value for table in parts for value in table.get("conservation", ()) if pd.notna(value)]
-    if not values:
+def conservation(explained: pd.Series) -> str:
+    """Return the median and the quartiles of a method's conservation over people; empty where it has none."""
+    low, median, high = (explained[f"conservation_{name}"] for name in ("q25", "median", "q75"))
+    if pd.isna(median):
         return ""
-    low, median, high = (number(value) for value in pd.Series(values).quantile([0.25, 0.5, 0.75]))
-    return f"median {median}, quartiles {low} and {high}"
+    return f"median {number(median)}, quartiles {number(low)} and {number(high)}"
 
 
 def number(value: float, digits: int = 2) -> str:
