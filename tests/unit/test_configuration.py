@@ -64,6 +64,12 @@ def test_the_demo_is_without_contradictions():
         ({"maps__methods": {"gradcam": {"target": "X"}}}, "maps.methods.gradcam.target: 'X'"),
         ({"maps__methods": {"smoothgrad": {"target": "true"}}}, "would cancel"),
         ({"maps__methods": {"perturbation": {"people": 1}}}, "at least 2"),
+        ({"maps__methods": {"lrp": {"low": 1, "high": -1}}}, "maps.methods.lrp.low, high"),
+        ({"maps__methods": {"occlusion": {"window": 4, "stride": 5}}}, "maps.methods.occlusion.stride: 5 voxels"),
+        ({"maps__methods": {"noise": {"noise_min": 2}}}, "maps.methods.noise.noise_min, noise_max"),
+        ({"maps__methods": {"gradcam": {"layer": 4}}}, "maps.methods.gradcam.layer: 4 is none"),
+        ({"features__visualisation__layers": [1, 9]}, "features.visualisation.layers: 9 is none"),
+        ({"statistics__age_gap": True}, "statistics.age_gap"),
     ],
 )
 def test_contradictions_are_named(changes, said):
@@ -100,6 +106,14 @@ def test_what_contributes_to_the_explained_class_of_three_may_be_averaged():
     refusal = refused("ABC", maps__methods={"smoothgrad": {}}, baselines__models={}, population__joint="difference")
     assert "maps.methods.smoothgrad.target" in refusal
     assert "population.joint: difference needs two classes or a number" in refusal
+
+
+def test_a_number_has_neither_a_probability_nor_a_gap_without_folds():
+    number = {"cohort__task": "regression", "cohort__labels": [], "cohort__target": "Age", "baselines__models": {}}
+    said = refused((), **number, maps__methods={"lrp": {"start": "probability"}})
+    assert "maps.methods.lrp.start: a number has no probability" in said
+    said = refused((), **number, statistics__age_gap=True, interpret__weights="network.safetensors")
+    assert "statistics.age_gap: take it out, a network from outside" in said
 
 
 def test_all_contradictions_are_named_at_once():

@@ -218,8 +218,10 @@ def code_of(script, without=()):
 
 
 def code_of_method(wildcards):
-    """What all methods share, without the methods that the registry imports, and a method's own code in full."""
-    shared = code_of("explain", [f"voxplain.attribution.{name}" for name in METHOD_NAMES])
+    """What all methods share, without the methods' own modules, and the code of one method in full."""
+    modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
+    own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
+    shared = code_of("explain", [f"voxplain.attribution.{name}" for name in own])
     return shared + code_of(f"voxplain/attribution/{wildcards.method}")
 
 

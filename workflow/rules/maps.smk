@@ -26,7 +26,8 @@ rule train_noise:
         gpu=GPUS,
         mem_mb=12288,
     params:
-        settings=ordered(config["maps"]["methods"].get("noise")),
+        # Whom the maps explain, and how many at once, trains no model anew.
+        settings=ordered(config["maps"]["methods"].get("noise"), "target", "people", "batch_size"),
         shares=list(range(0, 101, 10)),
         device=config["device"],
         seed=config["seed"],

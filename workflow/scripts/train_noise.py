@@ -38,12 +38,11 @@ def run(
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         params, fold = snakemake.params, snakemake.wildcards.fold
-        options = {k: v for k, v in params.settings.items() if k not in ("target", "people", "batch_size")}
         run(
             **dict(snakemake.input.items()),
             **dict(snakemake.output.items()),
             fold=fold if fold == "external" else int(fold),
-            settings=NoiseSettings(**options),
+            settings=NoiseSettings(**params.settings),
             shares=params.shares,
             seed=seed_for(params.seed, "noise", fold),
             device=(params.device, params.torch_threads),

@@ -141,6 +141,8 @@ def _of_the_cohort(config: dict) -> list[str]:
             problems.append("cohort.size.file: take it out, the phantom measures its own heads")
     if config["statistics"]["age_gap"] and cohort["task"] != "regression":
         problems.append("statistics.age_gap: take it out, there is no gap between classes")
+    if config["statistics"]["age_gap"] and config["interpret"]["weights"] is not None:
+        problems.append("statistics.age_gap: take it out, a network from outside has no folds to correct the gap with")
     if config["folds"]["compare_ungrouped"] and not config["folds"]["grouped"]:
         problems.append("folds.compare_ungrouped: set folds.grouped to true, or there is nothing to compare")
     return problems
@@ -154,8 +156,16 @@ def _of_the_network(config: dict, classes: Sequence[str]) -> list[str]:
     if strangers:
         problems.append(f"model.arguments: VoxelCNN has no {strangers}; it has {', '.join(sorted(VOXEL_CNN))}")
     blocks = arguments.get("blocks", BLOCKS)
-    if config["features"]["first_layer"] and len(classes) == 2 and isinstance(layer, int) and not 1 <= layer <= blocks:
-        problems.append(f"features.layer: {layer} is none of the network's blocks, 1 to {blocks}")
+    asked = {"features.layer": [layer] if config["features"]["first_layer"] and len(classes) == 2 else []}
+    visualisation = config["features"]["visualisation"]
+    asked["features.visualisation.layers"] = visualisation["layers"] if visualisation["folds"] else []
+    asked |= {
+        f"maps.methods.{name}.layer": [s["layer"]] for name, s in config["maps"]["methods"].items() if "layer" in s
+    }
+    for key, layers in asked.items():
+        strangers = ", ".join(str(one) for one in layers if isinstance(one, int) and not 1 <= one <= blocks)
+        if strangers:
+            problems.append(f"{key}: {strangers} is none of the network's blocks, 1 to {blocks}")
     return problems
 
 
@@ -209,6 +219,22 @@ def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
                 f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
                 "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
             )
+        problems += [f"{where}.{text}" for text in _of_a_method(name, settings, classes)]
         if settings["people"] is not None and settings["people"] < least:
             problems.append(f"{where}.people: {settings['people']} leaves a group without maps; at least {least}")
     return problems
+
+
+def _of_a_method(name: str, settings: dict, classes: Sequence[str]) -> list[str]:
+    """Return what a method would refuse after hours of training; other settings the schema has checked."""
+    if name == "lrp":
+        bounds = settings["low"], settings["high"]
+        problems = ["low, high: low must be less than high"] if None not in bounds and not bounds[0] < bounds[1] else []
+        if settings["start"] == "probability" and not classes:
+            problems.append("start: a number has no probability; take output")
+        return problems
+    if name == "occlusion" and settings["stride"] > settings["window"]:
+        return [f"stride: {settings['stride']} voxels leave gaps between windows of {settings['window']}"]
+    if name == "noise" and not settings["noise_min"] < settings["noise_max"]:
+        return ["noise_min, noise_max: noise_min must be less than noise_max"]
+    return []

@@ -10,6 +10,7 @@ METHOD_NAMES = (
     *("lrp", "smoothgrad", "integrated_gradients", "occlusion", "noise"),
 )
 NON_NEGATIVE = frozenset({"perturbation", "noise"})
-# Maps that say what the person's own image brought, so that one place speaks for a class in some people and against it
-# in others; the rest of the signed ones say what more intensity would bring, which is alike in everybody.
+# Maps that say what the person's own image brought: one place speaks for a class in some people and against it in
+# others, or is active in the one class only. The rest of the signed ones say what more intensity would bring, which is
+# alike in everybody.
 CONTRIBUTIONS = frozenset({"gradcam", "hirescam", "guided_backprop", "lrp", "integrated_gradients", "occlusion"})

@@ -63,8 +63,8 @@ def show_models(frames: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         shown["age_gap"] = show(with_interval(frames["age_gap"]), columns)
     if _filled(frames, "noise_utility"):
         utility = frames["noise_utility"]
-        wide = utility.pivot(index="share_clean", columns="order", values="mean").reset_index()
-        shown["noise_utility"] = show(wide, ["share_clean", "importance", "random"])
+        wide = utility.pivot(index=["metric", "share_clean"], columns="order", values="mean").reset_index()
+        shown["noise_utility"] = show(wide, ["metric", "share_clean", "importance", "random"])
     if _filled(frames, "grouping"):
         columns = ["model", "metric", "grouped", "grouped_sd", "ungrouped", "ungrouped_sd", "difference"]
         shown["grouping"] = show(_by_metric(frames["grouping"]), columns)

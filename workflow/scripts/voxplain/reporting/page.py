@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from voxplain.attribution import CONTRIBUTIONS
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
 from voxplain.configuration import joining
@@ -77,7 +78,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     external = bool(config.get("interpret", {}).get("weights"))
     facts = {
         "name": config["name"],
-        "cohort": _cohort_facts(config["cohort"], frames),
+        "cohort": _cohort_facts(config, frames),
         "performance": performance,
         "external": external,
         "phantom": config["cohort"].get("source") == "phantom",
@@ -142,7 +143,17 @@ def _all_paths(tree: object):
         yield Path(tree)
 
 
-def _cohort_facts(cohort: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
+def _relatives(config: Mapping, known: bool) -> str:
+    """Return the caution about relatives, if one is due: a network from outside has no folds to tear families apart."""
+    if config.get("interpret", {}).get("weights"):
+        return ""
+    if not known:
+        return wording.RELATIVES_UNKNOWN
+    return "" if config.get("folds", {}).get("grouped", True) else wording.RELATIVES_SPLIT
+
+
+def _cohort_facts(config: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
+    cohort = config["cohort"]
     values = dict(zip(frames["cohort"]["key"].astype(str), frames["cohort"]["value"], strict=True))
     labels = list(cohort.get("labels") or [])
     counts = {label: str(values[f"class_{label}"]) for label in labels if f"class_{label}" in values}
@@ -154,7 +165,7 @@ def _cohort_facts(cohort: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
         "target": cohort["target"],
         "labels": labels,
         "counts": counts,
-        "families_unknown": str(values.get("grouped", "")).lower() in ("no", "false"),
+        "relatives": _relatives(config, known=str(values.get("grouped", "")).lower() not in ("no", "false")),
         "excluded": len(frames["excluded"]) if "excluded" in frames else 0,
         "overlap": overlap,
     }
@@ -190,11 +201,14 @@ def _method_sections(explained, figures, top, localization, config) -> list[dict
 
 
 def _joined(config: Mapping, method: str) -> str:
-    """Return what the joint map of a method shows, where it is the difference of two groups, else an empty text."""
+    """Return the sentence on a joint map that is the difference of two groups, else an empty text."""
     if "population" not in config:
         return ""
     how, groups = joining(config, config["cohort"].get("labels") or [], method, config["population"]["statistics"][0])
-    return style.difference_title(groups) if how in ("difference", "welch") else ""
+    if how not in ("difference", "welch"):
+        return ""
+    reason = wording.CONTRIBUTIONS_CANCEL if method in CONTRIBUTIONS else "."
+    return wording.JOINED.format(style.difference_title(groups)) + reason
 
 
 def _first_regions(table: pd.DataFrame, method: str, count: int = 5) -> list[str]:

@@ -99,7 +99,7 @@ def metric_title(metric: str) -> str:
 def group_title(group: str) -> str:
     """Return a group's name for headings: ``all people`` for the joint map, otherwise ``people of class ...``."""
     if group in TERTILES:
-        return f"the {group.replace('-', ' ')}"
+        return f"the {group.replace('-', ' ')} of the target"
     return "all people" if group == JOINT else f"class {group}"
 
 

@@ -48,11 +48,19 @@ PAPERS = (
     ),
 )
 
-JOINED = (
-    "The map of all people is that of {}: what the image itself brings speaks for one side in some people and against "
-    "it in others, and would cancel in a mean."
+JOINED = "The map of all people is that of {}"
+CONTRIBUTIONS_CANCEL = (
+    ": what a place brings speaks for one side in some people and against it in others, which a mean would cancel, "
+    "while what is alike in all people would fill it."
 )
-_NO_TRUE_MAP = "A network that has not learned the difference has no true map, so do not interpret the maps below."
+RELATIVES_UNKNOWN = (
+    "Families are not known: relatives may stand among training and test people alike, which flatters the score."
+)
+RELATIVES_SPLIT = (
+    "Families are known, but folds.grouped is false: relatives may stand among training and test people alike, which "
+    "flatters the score."
+)
+_NO_TRUE_MAP = "A network that has not learned its task has no true map, so do not interpret the maps below."
 WEAK = f"Weak network: its score, one standard deviation for the worse, is no better than chance. {_NO_TRUE_MAP}"
 WEAK_IN_ONE_FOLD = f"Weak network: its score is no better than chance. {_NO_TRUE_MAP}"
 EXTERNAL = (
@@ -134,8 +142,10 @@ VISUALISATION = (
 )
 NOISE_UTILITY = (
     "The noise of the map's method was put on all brain voxels but some: the ones that the map calls most important, "
-    "or as many at random. A map that is true keeps the score with fewer clean voxels than chance does."
+    "or as many at random. With a map that is true the networks do nearly as well as without noise when few voxels are "
+    "clean; they do not with a random choice of as many."
 )
+NOISE_IN_SAMPLE = "The network came from outside, and its noise model learned from the people that it is tested on."
 RELATIVES = (
     "The same models on folds that keep relatives together, and on folds that let them stand among training and test "
     "people alike. The folds differ, so nothing is paired and nothing is tested: the standard deviations over folds "

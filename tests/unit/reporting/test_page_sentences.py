@@ -1,0 +1,82 @@
+"""Sentences of the page that depend on what was asked for and on what is known."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from voxplain.base.files import read_table, write_table
+from voxplain.reporting import wording
+from voxplain.reporting.page import write_page
+
+
+def page(contents, tmp_path):
+    write_page(tmp_path / "index.html", contents)
+    return (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def rewrite(path, change):
+    write_table(change(read_table(path)), path)
+
+
+@pytest.mark.parametrize(
+    ("method", "joint", "said"),
+    [
+        ("gradcam", "auto", "is that of class M minus class F: what a place brings"),
+        ("gradcam", "mean", None),
+        ("guided_backprop", "difference", "is that of class M minus class F"),
+    ],
+)
+def test_the_page_says_when_the_joint_map_is_a_difference(contents, tmp_path, method, joint, said):
+    settings = {"population": {"joint": joint, "statistics": ["mean_signed"]}}
+    contents["config"] |= settings | {
+        "maps": {"methods": {key: {"target": None} for key in ("gradcam", "guided_backprop")}}
+    }
+    rewrite(contents["tables"]["explained"], lambda table: table[table["method"] == method])
+    html = page(contents, tmp_path)
+    assert (said in html) if said else ("is that of class M" not in html)
+
+
+def test_the_reason_for_a_difference_is_given_for_contributions_only(contents, tmp_path):
+    contents["config"] |= {"population": {"joint": "difference", "statistics": ["mean_signed"]}}
+    contents["config"] |= {"maps": {"methods": {"smoothgrad": {"target": None}}}}
+    rewrite(contents["tables"]["explained"], lambda table: table[:1].assign(method="smoothgrad"))
+    html = page(contents, tmp_path)
+    assert "is that of class M minus class F." in html
+
+
+@pytest.mark.parametrize(
+    ("known", "grouped", "weights", "said"),
+    [
+        ("no", True, None, wording.RELATIVES_UNKNOWN),
+        ("yes", True, None, None),
+        ("yes", False, None, wording.RELATIVES_SPLIT),
+        ("no", True, "network.safetensors", None),
+    ],
+)
+def test_relatives_are_cautioned_about_where_they_may_stand_on_both_sides(
+    contents, tmp_path, known, grouped, weights, said
+):
+    contents["config"] |= {"folds": {"grouped": grouped}, "interpret": {"weights": weights}}
+    rewrite(contents["tables"]["cohort"], lambda table: table.assign(value=[*table["value"][:-1], known]))
+    html = page(contents, tmp_path)
+    assert [text for text in (wording.RELATIVES_UNKNOWN, wording.RELATIVES_SPLIT) if text in html] == [said] * bool(
+        said
+    )
+
+
+def test_the_noise_test_names_its_metric_and_a_model_that_knew_the_people(contents, tmp_path):
+    utility = pd.DataFrame(
+        [(order, share, "mae", 9.0 + share, 1.0, 2) for order in ("importance", "random") for share in (0, 100)],
+        columns=["order", "share_clean", "metric", "mean", "sd", "folds"],
+    )
+    path = contents["tables"]["cohort"].parent / "noise_utility.tsv"
+    write_table(utility, path)
+    contents["tables"]["noise_utility"] = path
+    html = page(contents, tmp_path)
+    cells = [re.sub("<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", html, flags=re.DOTALL)]
+    start = cells.index("Mean absolute error")
+    assert cells[start : start + 4] == ["Mean absolute error", "0", "9.000", "9.000"]
+    assert wording.NOISE_IN_SAMPLE not in html
+    contents["config"]["interpret"]["weights"] = "network.safetensors"
+    assert wording.NOISE_IN_SAMPLE in page(contents, tmp_path)
