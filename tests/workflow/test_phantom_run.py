@@ -129,7 +129,8 @@ def test_the_joint_map_of_contributions_is_a_difference_and_that_of_others_a_mea
         paths = [done.results / "population" / method / f"{group}_mean_signed.nii.gz" for group in ("F", "M", "joint")]
         first, second, joint = (nib.load(path).get_fdata() for path in paths)
         np.testing.assert_allclose(joint, weights[0] * first + weights[1] * second, atol=1e-6 * np.abs(joint).max())
-    assert (done.results / "report" / "index.html").read_text().count("is that of class M minus class F: what a place") == 3
+    page = (done.results / "report" / "index.html").read_text()
+    assert page.count("is that of class M minus class F: what a place") == 3
 
 
 def test_tables_have_their_columns_and_rows(done):

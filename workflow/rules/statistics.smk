@@ -237,7 +237,10 @@ rule compare_first_layer:
 
 
 rule visualise_features:
-    """Inputs that excite the outputs and channels of one network most, beside the people who come nearest."""
+    """Inputs that excite the outputs and channels of one network most, beside the people who come nearest.
+
+    Finished ones survive a killed job in partial/, or private/partial/ where the target is restricted.
+    """
     input:
         weights="{results}/models/fold-{fold}/weights.safetensors",
         stack="{results}/images/stack.npy",

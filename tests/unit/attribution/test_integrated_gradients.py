@@ -4,7 +4,6 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from voxplain.attribution.integrated_gradients import images_at_once
 from voxplain.attribution.registry import attribute, explain
 from voxplain.base.errors import InputError
 
@@ -94,6 +93,14 @@ def test_memory_and_batches_play_no_part(small_cnn, images, mixed_targets):
     )
 
 
+def test_no_pass_holds_more_images_than_fit(small_cnn, images, mixed_targets):
+    passes = []
+    small_cnn.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
+    options = {"steps": 2, "baseline": "zero", "batch_size": 5}
+    explain("integrated_gradients", small_cnn, images, mixed_targets, memory_mb=0.001, **options)
+    assert set(passes) == {1}
+
+
 @pytest.mark.filterwarnings("error")
 def test_batches_are_cut_without_warnings(small_cnn, images, mixed_targets):
     explain(
@@ -106,21 +113,6 @@ def test_batches_are_cut_without_warnings(small_cnn, images, mixed_targets):
         baseline="zero",
         memory_mb=0.001,
     )
-
-
-def test_images_at_once():
-    """Activations 2 · 6³ (convolution) and as many (ReLU) of 4 bytes; Identity and Flatten hand on what they get."""
-    model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Identity(), nn.ReLU(), nn.Flatten(), nn.Linear(432, 2))
-    image = torch.zeros(1, 1, 8, 8, 8)
-    activations, input_bytes, logits = 432 * 4, 512 * 4, 8
-    largest = input_bytes
-    needed = input_bytes + 2 * activations + logits + 2 * largest + 6 * input_bytes
-    assert images_at_once(model, image, 3.001 * needed / 2**20) == 3
-    assert images_at_once(model, image, 2.999 * needed / 2**20) == 2
-    assert images_at_once(model, image, 3.001 * (needed - input_bytes - 2 * activations - logits) / 2**20, False) == 3
-    assert images_at_once(model, image, 1e-9) == 1
-    assert images_at_once(model, image, 1e9) == 4
-    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_refusals(small_cnn, images, mixed_targets):

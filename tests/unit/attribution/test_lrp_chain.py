@@ -1,4 +1,4 @@
-"""Which networks are chains: folding, containers and functions, and what is refused."""
+"""Which networks are chains: containers, functions and outputs, and what is refused."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from voxplain.attribution.lrp import LrpSettings, lrp
+from voxplain.attribution.lrp_chain import chain_of, run_chain
 from voxplain.attribution.method import Context
 from voxplain.base.errors import InputError
 from voxplain.models.folding import fold_batchnorm
@@ -30,21 +31,6 @@ def sequential(*middle):
     return nn.Sequential(
         nn.Conv3d(1, 3, 3), nn.ReLU(), nn.MaxPool3d(2), *middle, nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 27, 2)
     )
-
-
-def test_batchnorm_after_a_linear_layer_is_folded():
-    model = sequential()
-    norm = nn.BatchNorm1d(2)
-    norm.running_mean.copy_(torch.tensor([0.3, -0.2]))
-    norm.running_var.copy_(torch.tensor([2.0, 0.5]))
-    model.append(norm)
-    result = run(model, CUBES, ONE_HOT)
-    np.testing.assert_allclose(result.score_before, (model.eval()(CUBES) * ONE_HOT).sum(dim=1).detach(), rtol=1e-4)
-    with torch.no_grad():
-        scale = 1 / (norm.running_var + norm.eps).sqrt()
-        model[5].weight.mul_(scale[:, None])
-        model[5].bias.copy_((model[5].bias - norm.running_mean) * scale)
-    close(result.maps, run(model[:-1], CUBES, ONE_HOT).maps)
 
 
 class Custom(nn.Module):
@@ -113,23 +99,6 @@ def test_functional_relu_in_place_is_refused():
         run(InPlace(), CUBES, ONE_HOT)
 
 
-def test_unsupported_layers_are_named_in_one_error():
-    model = sequential(nn.Tanh(), nn.Sequential(nn.ELU(), nn.InstanceNorm3d(3), nn.ReLU()), nn.BatchNorm3d(3))
-    expected = (
-        r"(?s)cannot be propagated.*- 3 \(Tanh\)\n  - 4\.0 \(ELU\)\n  - 4\.1 \(InstanceNorm3d\)\n"
-        r"  - 5 \(BatchNorm3d: needs running.*Supported are chains of convolutions"
-    )
-    with pytest.raises(InputError, match=expected):
-        run(model, CUBES, ONE_HOT)
-
-
-def test_batchnorm_without_statistics_is_refused():
-    model = sequential()
-    model.insert(1, nn.BatchNorm3d(3, track_running_stats=False))
-    with pytest.raises(InputError, match=r"1 \(BatchNorm3d: needs running statistics"):
-        run(model, CUBES, ONE_HOT)
-
-
 def test_networks_without_weights_are_refused():
     with pytest.raises(InputError, match="no convolution or linear layer at all"):
         lrp(nn.Flatten(), CUBES, torch.ones(3, 512), LrpSettings(), Context(["a", "b", "c"]))
@@ -160,3 +129,76 @@ def test_shared_layers_are_propagated_through_each_time():
     settings = LrpSettings(composite="epsilon", epsilon=1e-9)
     maps = lrp(fold_batchnorm(model, CUBES[:1]), CUBES, ONE_HOT, settings, Context(["a", "b", "c"])).maps
     close(maps, (CUBES * images.grad)[:, 0].detach())
+
+
+class Clamped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(512, 2)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1).clamp(min=0))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [0, 0, 1]])
+def test_a_function_that_shows_in_some_images_only_is_refused(order):
+    images = torch.stack([CUBES[0].abs(), CUBES[1]])[order]
+    ids = [str(i) for i in range(len(order))]
+    with pytest.raises(InputError, match="what happens between the input and linear"):
+        lrp(Clamped().eval(), images, torch.ones(len(order), 2), LrpSettings(), Context(ids))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_chain_is_compared_in_units_of_the_outputs(size):
+    """In a chain with other weights than the network's no output is too small to show it."""
+    model = sequential().eval()
+    with torch.no_grad():
+        for parameter in model[-1].parameters():
+            parameter.mul_(size)
+        chain, output = chain_of(model, CUBES)
+        run_chain(chain, CUBES, output)
+        with pytest.raises(InputError, match="the chain of layers found in the network"):
+            run_chain(chain, CUBES, 1.01 * output)
+        other = output.clone()
+        other[2] *= 1.01
+        with pytest.raises(InputError, match="the chain of layers found in the network"):
+            run_chain(chain, CUBES, other)
+
+
+def test_an_output_near_zero_may_differ_by_rounding():
+    """Regression of an average person: contributions of about 1 that cancel out."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(512, 1)).eval()
+    with torch.no_grad():
+        model[1].bias -= model(CUBES[:1])[0]
+        chain, output = chain_of(model, CUBES[:1])
+        run_chain(chain, CUBES[:1], output + 2e-6)
+
+
+class Squeezed(nn.Module):
+    def __init__(self, squeeze):
+        super().__init__()
+        self.flatten, self.linear, self.squeeze = nn.Flatten(), nn.Linear(512, 1), squeeze
+
+    def forward(self, x):
+        return self.squeeze(self.linear(self.flatten(x)))
+
+
+@pytest.mark.parametrize("squeeze", [lambda x: x.squeeze(), lambda x: x.squeeze(1)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_outputs_without_their_axis_are_refused(squeeze, count):
+    ids = ["a", "b", "c"][:count]
+    with pytest.raises(InputError, match=rf"returned \[\d?\] for targets of \[{count}, 1\]"):
+        lrp(Squeezed(squeeze).eval(), CUBES[:count], torch.ones(count, 1), LrpSettings(), Context(ids))
+
+
+def test_outputs_that_are_no_tensor_are_refused():
+    with pytest.raises(InputError, match=r"the network's output \(tuple; expected one tensor"):
+        lrp(Squeezed(lambda x: (x, x)).eval(), CUBES, torch.ones(3, 1), LrpSettings(), Context(["a", "b", "c"]))
+
+
+def test_a_network_that_ends_in_a_pooling_is_a_chain():
+    model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    result = run(model, CUBES, ONE_HOT)
+    np.testing.assert_allclose(result.score_before, (model(CUBES) * ONE_HOT).sum(dim=1).detach(), rtol=1e-5)
+    assert result.maps.abs().max() > 0

@@ -1,7 +1,5 @@
 """The map of a trained noise model: what it shows, and that people do not depend on each other."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -17,11 +15,6 @@ SETTINGS = NoiseSettings(depth=2, channels=2)
 IDS = ["p1", "p2", "p3", "p4", "p5"]
 
 
-@dataclass(frozen=True)
-class WithNoise(Context):
-    noise_model: TrainedNoise | None = None
-
-
 @pytest.fixture
 def trained():
     torch.manual_seed(3)
@@ -34,7 +27,7 @@ def trained():
 
 
 def run(network, images, targets, trained, ids=IDS, settings=SETTINGS):
-    return noise(fold_batchnorm(network), images, targets, settings, WithNoise(ids, 7, None, trained))
+    return noise(fold_batchnorm(network), images, targets, settings, Context(ids, 7, None, trained))
 
 
 def test_closed_form(small_cnn, images, mixed_targets):

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from voxplain.attribution.noise_model import NoiseSettings
-from voxplain.attribution.noise_training import brain_intensity_sd, task_loss, train_noise
+from voxplain.attribution.noise_training import _random_cubes, brain_intensity_sd, task_loss, train_noise
 from voxplain.base.errors import InputError
 
 REGRESSION = {"task": "regression", "fold": 0}
@@ -67,7 +67,7 @@ def test_unet_learns_where_local_content_matters():
     shape = (8, 8, 8)
     stack = np.stack([gaussian_filter(volume, 1.5) for volume in white(104, shape, 2)])
     stack = (stack / stack.std()).astype(np.float32)
-    settings = NoiseSettings(lambda_=0.1, noise_max=0.2, depth=1, channels=8, epochs=40, learning_rate=2e-2)
+    settings = NoiseSettings(lambda_=0.1, noise_max=0.2, depth=1, channels=8, epochs=40, learning_rate=2e-2, cubes=2)
     network = LocalContent()
     trained, _ = train_noise(network, stack, range(96), REGRESSION, settings, "cpu", 1)
     unseen = torch.from_numpy(stack[96:])[:, None].requires_grad_()
@@ -77,6 +77,48 @@ def test_unet_learns_where_local_content_matters():
         spearmanr(a.flatten(), g.abs().flatten()).statistic for a, g in zip(importance, gradient, strict=True)
     ]
     assert np.mean(correlations) > 0.9
+
+
+class Balanced(nn.Module):
+    """f(x) = Σ relu(x) over one half minus the same over the other: drifts of equal noise in both halves cancel."""
+
+    def forward(self, x):
+        first, second = (half.flatten(1).sum(dim=1, keepdim=True) for half in x.relu().chunk(2, dim=2))
+        return first - second
+
+
+def test_drifts_that_cancel_are_no_excuse():
+    """With the same noise in every voxel of an empty image, relu(σε) has the mean 0.4 σ and the variance 0.34 σ².
+
+    Over 512 voxels the task loss is 0.34 · 512 B² where noise is everywhere. A random half of the cubes adds half of
+    Σ (0.4 n B)² over cubes, with n the voxels of a cube in the one half of the volume less those in the other. Of four
+    lattices the mean of Σ n² is 17 along the axis that is halved, and 27 along the others. With the reward λ log B the
+    least loss is at B = √(λ/2/sum).
+    """
+    stack = np.zeros((256, 8, 8, 8), np.float32)
+    stack[:, 0, 0, :2] = 1, -1  # intensities of a brain with SD 1, the unit of noise
+    alone = 0.341 * 512
+    for cubes, task in ((None, alone), (4, alone + 0.399**2 / 2 * 17 * 27 * 27)):
+        settings = NoiseSettings(
+            model="voxel", epochs=60, people_per_step=64, learning_rate=0.1, lambda_=100.0, cubes=cubes
+        )
+        trained, _ = train_noise(Balanced(), stack, range(256), REGRESSION, settings, "cpu", 1)
+        found = trained.model.logits.detach().sigmoid().mean().item()
+        assert found == pytest.approx((50 / task) ** 0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (9, 5, 3), (1, 2, 17)])
+def test_half_of_the_cubes_is_clean_wherever_their_lattice_lies(shape):
+    torch.manual_seed(0)
+    images = torch.zeros(400, 1, *shape)
+    chosen = _random_cubes(images, 4)
+    assert chosen.shape == images.shape
+    assert set(chosen.unique().tolist()) == {0, 1}
+    assert (chosen.mean(dim=0) - 0.5).abs().max() < 0.12
+    # Neighbours lie in one cube three times out of four, or agree by chance.
+    longest = int(np.argmax(shape)) + 2
+    agree = (chosen.diff(dim=longest) == 0).float().mean()
+    assert agree == pytest.approx(1 - 0.5 / 4, abs=0.1)
 
 
 def quick(**more):

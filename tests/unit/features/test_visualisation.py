@@ -8,6 +8,7 @@ from torch import nn
 from voxplain.base.errors import InputError
 from voxplain.features import views
 from voxplain.features.objectives import Objective, channel_objectives, output_objectives
+from voxplain.features.synthesised import Visualisation
 from voxplain.features.visualisation import visualise
 from voxplain.features.visualisation_settings import VisualisationSettings
 from voxplain.models.folding import fold_batchnorm
@@ -143,6 +144,64 @@ def test_the_box_gives_what_the_whole_volume_gives(filtering, monkeypatch):
     assert whole.box == (slice(0, 24), slice(0, 26), slice(0, 22))
     np.testing.assert_allclose(whole.image, made.image, atol=1e-3)
     assert whole.reached == pytest.approx(made.reached, rel=1e-3)
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_the_box_gives_what_the_whole_volume_gives_under_transforms(filtering, monkeypatch, layer):
+    settings = VisualisationSettings(within_brain=False, steps=12, rotation=30, scale=0.1)
+    shape = (30, 32, 34)
+    network = nn.Sequential(*list(filtering)[:6], nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 2))
+    network.requires_grad_(False)
+    objectives = [Objective("c", layer, 0), Objective("d", layer, 1)]
+    made = visualise(network, objectives, shape, settings)
+    assert all(part.stop - part.start < size for part, size in zip(made[0].box, shape, strict=True))
+    monkeypatch.setattr(views, "_same", lambda *_: False)
+    for whole, one in zip(visualise(network, objectives, shape, settings), made, strict=True):
+        assert whole.box == tuple(slice(0, size) for size in shape)
+        np.testing.assert_allclose(whole.image[one.box], one.image[one.box], atol=2e-3)
+        assert whole.reached == pytest.approx(one.reached, rel=1e-3)
+        assert whole.per_norm == pytest.approx(one.per_norm, rel=1e-3)
+
+
+def test_the_response_per_norm_of_a_linear_channel_is_the_norm_of_its_weights(filtering):
+    """An input along the weights attains what Cauchy and Schwarz allow, at any amplitude and whatever the bias."""
+    filtering[0].bias.data[:] = 3.0
+    weights = filtering[0].weight.flatten(1).norm(dim=1)
+    objectives = [Objective("c", 1, 0), Objective("d", 1, 1)]
+    for changes in ({"l2": 0.5}, {"l2": 5.0}, {"start": "mean"}):
+        settings = still(steps=300, learning_rate=0.02, **changes)
+        mean = np.random.default_rng(0).normal(size=(24, 26, 22)).astype(np.float32)
+        for made, bound in zip(
+            visualise(filtering, objectives, mean.shape, settings, mean_image=mean), weights, strict=True
+        ):
+            assert made.per_norm == pytest.approx(float(bound), rel=0.01)
+            assert made.per_norm <= float(bound) * (1 + 1e-5)
+
+
+def test_the_response_per_norm_of_an_output_is_in_the_direction_looked_for(weights):
+    for made in visualise(Linear(weights[0]), output_objectives([]), SHAPE, still(steps=300, learning_rate=0.02)):
+        assert made.per_norm == pytest.approx(np.linalg.norm(weights[0]), rel=0.01)
+    (still_there, _) = visualise(Linear(0 * weights[0]), output_objectives([]), SHAPE, still())
+    assert np.isnan(still_there.per_norm), "nothing changed"
+
+
+def test_finished_ones_are_read_back_and_not_made_again(cnn, tmp_path, monkeypatch):
+    settings = VisualisationSettings(steps=3)
+    objectives = [*output_objectives("FM"), *channel_objectives(cnn, torch.zeros(1, 1, 22, 24, 22), [1], 2)]
+
+    def make(folder=None):
+        return visualise(cnn, objectives, (22, 24, 22), settings, brain=BRAIN, resume_folder=folder)
+
+    plain, kept = make(), make(tmp_path)
+    monkeypatch.setattr(Visualisation, "keep", lambda *_: pytest.fail("made again"))
+    again = make(tmp_path)
+    for one, *others in zip(plain, kept, again, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(other.image, one.image)
+            np.testing.assert_array_equal(other.change, one.change)
+            assert (other.before, other.reached, other.per_norm, other.box) == (
+                one.before, one.reached, one.per_norm, one.box,
+            )  # fmt: skip
 
 
 def test_padding_that_reaches_the_unit_makes_the_whole_volume_free():

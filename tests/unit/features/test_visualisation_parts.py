@@ -84,6 +84,18 @@ def test_turns_and_sizes_are_those_of_scipy(volumes):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_no_draw_looks_beyond_the_reach():
+    half, jitter = np.array([1.0, 4.5, 2.0]), np.array([2, 0, 1])
+    corners = np.stack(np.meshgrid(*zip(-half, half, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
+    for rotation in (0.0, 5.0, 30.0, 120.0):
+        moves = Transforms.draw(np.random.default_rng(0), 2000, jitter, 0.1, rotation)
+        places = np.einsum("sij,cj->sci", moves.matrices.numpy(), corners) + moves.shifts.numpy()[:, None]
+        farthest, reach = np.abs(places).max(axis=(0, 1)), Transforms.reach(half, jitter, 0.1, rotation)
+        assert (farthest <= reach + 1e-4).all()
+        assert (reach < 1.5 * farthest + 1).all(), "no more than is needed"
+    np.testing.assert_allclose(Transforms.reach(half, jitter, 0, 0), half + jitter)
+
+
 def test_draws_lie_within_their_bounds():
     moves = Transforms.draw(np.random.default_rng(0), 400, (2, 0, 3), 0.1, 10.0)
     assert [sorted(set(column)) for column in moves.shifts.numpy().astype(int).T.tolist()] == [
@@ -140,7 +152,8 @@ def test_what_a_unit_sees_is_where_its_gradient_is_not_zero(network):
     image = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(0))
     for layer, unit in ((1, (4, 7, 2)), (2, (3, 1, 2)), ("features.1.pool", (1, 1, 1))):
         probe = Probe.of(network, image, layer)
-        stride, offset, seen = probe.receptive_field(shape)
+        field = probe.receptive_field(shape)
+        stride, offset, seen = field
         # Every path counts: pooling by the mean lets all voxels through.
         free = nn.Sequential(nn.Conv3d(1, 1, 3), nn.AvgPool3d(2), nn.Conv3d(1, 1, 3), nn.AvgPool3d(2))
         for module in free[::2]:
@@ -151,6 +164,29 @@ def test_what_a_unit_sees_is_where_its_gradient_is_not_zero(network):
         touched = np.argwhere(leaf.grad[0, 0].numpy() != 0)
         np.testing.assert_array_equal(touched.max(axis=0) - touched.min(axis=0) + 1, seen)
         np.testing.assert_allclose((touched.max(axis=0) + touched.min(axis=0)) / 2, offset + stride * np.array(unit))
+        box = [slice(a, b + 1) for a, b in zip(touched.min(axis=0), touched.max(axis=0), strict=True)]
+        assert list(field.box(unit, shape)) == box
+
+
+def test_units_within_a_mask_have_their_centre_there(network):
+    shape = (22, 24, 22)
+    probe = Probe.of(network, torch.zeros(1, 1, *shape), 2)
+    field, grid = probe.receptive_field(shape), probe.layer.step.shape[2:]
+    mask = np.zeros(shape, dtype=bool)
+    mask[6:12, 3:9, 8:9] = True
+    within = field.units_within(mask, grid)
+    assert within.shape == tuple(grid)
+    # The centre of unit i is the voxel 3.5 + 2 i, rounded up.
+    edges = zip(grid, [(6, 12), (3, 9), (8, 9)], strict=True)
+    expected = [[i for i in range(units) if low <= 4 + 2 * i < high] for units, (low, high) in edges]
+    assert [sorted(set(axis)) for axis in np.argwhere(within).T.tolist()] == expected
+
+
+def test_the_part_of_a_volume_that_a_padded_unit_sees():
+    padded = nn.Sequential(nn.Conv3d(1, 1, 5, padding=2), nn.Flatten(), nn.LazyLinear(1))
+    probe = Probe.of(padded, torch.zeros(1, 1, 8, 8, 8), 1)
+    field = probe.receptive_field((8, 8, 8))
+    assert field.box((0, 4, 7), (8, 8, 8)) == (slice(0, 3), slice(2, 7), slice(5, 8))
 
 
 def test_channels_of_several_layers(network):

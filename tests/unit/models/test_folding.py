@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from voxplain.models.folding import fold_batchnorm
 from voxplain.models.voxel_cnn import VoxelCNN
@@ -112,3 +113,12 @@ def test_a_network_that_folding_would_change_is_returned_unfolded_with_a_warning
     assert torch.equal(folded(images), model(images))
     assert norms(folded) == 1
     assert not any(parameter.requires_grad for parameter in folded.parameters())
+
+
+def test_a_weight_that_is_computed_anew_at_every_call_is_not_folded():
+    model = nn.Sequential(weight_norm(nn.Conv3d(1, 2, 3)), nn.BatchNorm3d(2), nn.Conv3d(2, 2, 3), nn.BatchNorm3d(2))
+    model(torch.randn(4, 1, 8, 8, 8))
+    folded = fold_batchnorm(model.eval(), torch.randn(1, 1, 8, 8, 8))
+    assert [type(layer) for layer in folded[1::2]] == [nn.BatchNorm3d, nn.Identity]
+    image = torch.randn(1, 1, 8, 8, 8)
+    torch.testing.assert_close(folded(image), model(image), rtol=1e-4, atol=1e-5)

@@ -25,7 +25,8 @@ def folder(tmp_path):
             "cohort_min": [-5.5, np.nan, 1, 1, 1, 1, 1],
             "cohort_median": 0.5,
             "cohort_max": [5.5, np.nan, 9, 9, 9, 9, 9],
-            "percentile": [100, 62.5, 40, 40, 40, 40, 40],
+            "percentile": [99.96, 62.5, 40, 40, 40, 40, 40],
+            "percentile_per_norm": [100, np.nan, 29 - 1e-14, 40, 40, 40, 40],
             "people": 32,
         }
     )
@@ -41,8 +42,10 @@ def test_every_visualisation_and_what_it_reaches_is_told(folder, figures, texts_
     draw_visualisation(folder, folder / "sheet.png")
     said = texts_of(figures[0])
     assert {"Class F", "Class M", *(f"Layer 1, channel {i}" for i in range(5))} <= set(said)
-    assert "30.2; people -5.5 to 5.5; 100 %" in said
-    assert "1.5; people's median 0.5; 62 %" in said
+    # Less than everybody is never told as 100.
+    assert "30.2; people -5.5 to 5.5\npercentile 99.9, per norm 100" in said
+    assert "1.5\npercentile 62.5" in said
+    assert "8; people 1 to 9\npercentile 40, per norm 29" in said
     assert visualisation.NOTE in said
 
 

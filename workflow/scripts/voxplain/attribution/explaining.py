@@ -114,6 +114,11 @@ def explain_people(
     labels = [str(label) for label in metadata["labels"] or []]
     kind = options.pop("target", None) or default_kind(labels)
     check_kind(kind, labels)
+    if noise_model is not None and noise_model.fold != metadata.get("fold"):
+        raise InputError(
+            f"the noise model was trained against the network of fold {noise_model.fold}, but the one to be explained "
+            f"is that of fold {metadata.get('fold')}. Give both of one fold."
+        )
     batch_size = batch_size or usual_batch_size(torch.device(device), checked_settings(method, options))
     if kind == "contrast" and find_method(method).explains_probability:
         kind = "predicted"

@@ -41,6 +41,9 @@ class LrpSettings:
         Where relevance comes from. Output i starts with its weight in the target times its logit (for regression: the
         output itself, which both ``logit`` and ``output`` mean) or its probability. A probability shared out among
         contributions that add up to a logit near 0 gives large maps, and to a negative one maps of the other sign.
+        The output of a regression is in standard deviations of the training targets around their mean: a map shares
+        out how far a person is from the average. For average people that is nearly 0, the map is what is left of
+        contributions that cancel out, and ``conservation`` is divided by nearly 0.
     low, high : float or None
         Bounds of the zB rule, in units of the images; None: an image's own smallest and largest value.
     """
@@ -84,12 +87,14 @@ def lrp(network: nn.Module, images: Tensor, targets: Tensor, settings: LrpSettin
     Raises
     ------
     InputError
-        For networks that are no chain of supported layers (see `voxplain.attribution.lrp_chain.chain_of`), for a
-        probability of a single output, and for images beyond `low` and `high`.
+        For networks that are no chain of supported layers (see `voxplain.attribution.lrp_chain.chain_of`), whose
+        output does not have the targets' shape, for a probability of a single output, and for images beyond `low` and
+        `high`.
     """
     with torch.no_grad():
-        chain = chain_of(network, images[:1])
-        inputs, outputs = run_chain(chain, images)
+        chain, output = chain_of(network, images)
+        weighted_score(output, targets)  # refuses outputs of other shapes before the chain is compared with them
+        inputs, outputs = run_chain(chain, images, output)
         started = _started(outputs, settings)
         score = weighted_score(started, targets)
         relevance = targets * started
@@ -104,7 +109,7 @@ def lrp(network: nn.Module, images: Tensor, targets: Tensor, settings: LrpSettin
 
 
 def _started(outputs: Tensor, settings: LrpSettings) -> Tensor:
-    if settings.start != "probability" or outputs.ndim != 2:
+    if settings.start != "probability":
         return outputs
     if outputs.shape[1] == 1:
         raise InputError("lrp: start: probability needs classes; a network with one output has start: output")

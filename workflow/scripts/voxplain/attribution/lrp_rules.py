@@ -130,11 +130,7 @@ def _contributions(x: Tensor, above: Tensor, below: Tensor, bias: Tensor | None)
 
 def _linear(layer: ChainLayer, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """Return the layer's output with other parameters."""
-    if weight is None:
-        return layer.module(x)
-    if isinstance(layer.module, nn.Linear):
-        return nn.functional.linear(x, weight, bias)
-    return layer.module._conv_forward(x, weight, bias)  # knows strides, groups and every kind of padding
+    return layer(x) if weight is None else layer.weighted(x, weight, bias)
 
 
 def _shared(

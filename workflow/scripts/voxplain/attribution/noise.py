@@ -48,7 +48,7 @@ def draw(images: Tensor, participant_ids, seed: int, *words: object) -> Tensor:
 
 
 def _trained(context: Context, settings: NoiseSettings, images: Tensor) -> TrainedNoise:
-    trained = getattr(context, "noise_model", None)
+    trained = context.noise_model
     if trained is None:
         raise InputError(
             "noise needs a trained noise model: train one with voxplain.attribution.noise_training.train_noise and "

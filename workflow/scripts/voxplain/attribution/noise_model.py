@@ -42,7 +42,10 @@ class NoiseSettings:
     epochs : int
         Passes over the people trained on.
     people_per_step : int
-        Images in a step of the optimiser; a last step of one person is left out, as BatchNorm would learn from it.
+        Images in a step of the optimiser.
+    cubes : int or None
+        Edge in voxels of the cubes of which a random half, another one for every image and step, stays free of noise
+        while the model is trained; None: noise everywhere, as published. See `voxplain.attribution.noise_training`.
     learning_rate : float
         Of Adam at the start; it falls to 0 along half a cosine, which averages the last steps.
     confidence : float or None
@@ -58,6 +61,7 @@ class NoiseSettings:
     channels: int = 16
     epochs: int = 20
     people_per_step: int = 8
+    cubes: int | None = 8
     learning_rate: float = 3e-3
     confidence: float | None = 0.9
 
@@ -65,8 +69,8 @@ class NoiseSettings:
         problems = [] if self.model in KINDS else [f"model: {self.model!r} is not one of {', '.join(KINDS)}"]
         problems += [
             f"{name}: {getattr(self, name)!r} must be at least 1"
-            for name in ("depth", "channels", "epochs", "people_per_step")
-            if not getattr(self, name) >= 1
+            for name in ("depth", "channels", "epochs", "people_per_step", "cubes")
+            if getattr(self, name) is not None and not getattr(self, name) >= 1
         ]
         problems += [
             f"{name}: {getattr(self, name)!r} must be above 0"

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxplain.attribution.integrated_gradients import images_at_once, number_problems
+from voxplain.attribution.memory_budget import images_at_once, scores_of
 from voxplain.attribution.method import Attribution, Context, weighted_score
+from voxplain.attribution.setting_checks import memory_problems, number_problems
 from voxplain.base.errors import refuse
 from voxplain.base.seeds import stream
 
@@ -41,8 +42,7 @@ class SmoothGradSettings:
         problems = number_problems(self, {"samples": 1})
         if not 0 <= self.sigma < np.inf:
             problems.append(f"sigma: {self.sigma!r} must be at least 0")
-        if not self.memory_mb > 0:
-            problems.append(f"memory_mb: {self.memory_mb!r} must be above 0")
+        problems += memory_problems(self.memory_mb)
         if problems:
             refuse("settings of smoothgrad that cannot work", problems)
 
@@ -58,14 +58,13 @@ def smoothgrad(
     from captum.attr import Saliency  # here, because the other methods need not wait for it
 
     images = images.detach()
-    with torch.no_grad():
-        score = weighted_score(network(images), targets)
+    at_once = images_at_once(network, images[:1], settings.memory_mb)
+    score = scores_of(network, images, targets, at_once)
     saliency = Saliency(lambda volumes, weights: weighted_score(network(volumes), weights))
     # The mean of equal gradients would differ from the gradient by rounding.
     samples = settings.samples if settings.sigma > 0 else 1
     maps = torch.zeros_like(images)
     noisy = _noisy_images(images, samples, settings.sigma, context)
-    at_once = images_at_once(network, images[:1], settings.memory_mb)
     for start in range(0, len(images) * samples, at_once):
         count = min(at_once, len(images) * samples - start)
         people = torch.arange(start, start + count, device=images.device) // samples

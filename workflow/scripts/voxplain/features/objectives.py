@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -93,6 +94,41 @@ def output_values(outputs: Tensor, channels: Sequence[int], kind: str) -> Tensor
     return values - torch.stack(others, dim=1)
 
 
+class ReceptiveField(NamedTuple):
+    """What the units of a layer see: unit i the voxels around ``offset + stride * i``.
+
+    Attributes
+    ----------
+    stride, offset, size : ndarray [3]
+        Voxels: from unit to unit, centre of what unit 0 sees, and how much each of them sees.
+    """
+
+    stride: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+
+    def centre(self, unit: Sequence[float]) -> np.ndarray:
+        """Return the voxel in the middle of what a unit sees, [3] (between voxels where their number is even)."""
+        return self.offset + self.stride * np.asarray(unit)
+
+    def box(self, unit: Sequence[float], shape: Sequence[int]) -> tuple[slice, slice, slice]:
+        """Return the part of a volume of that shape that a unit sees."""
+        low = np.round(self.centre(unit) - (self.size - 1) / 2).astype(int)
+        high = np.minimum(low + self.size.astype(int), shape)
+        return tuple(slice(int(a), int(b)) for a, b in zip(np.maximum(low, 0), high, strict=True))
+
+    def units_within(self, mask: np.ndarray, grid: Sequence[int]) -> np.ndarray:
+        """Return which units have their centre in a mask of the volume, bool of the layer's grid.
+
+        A centre beyond a face, which wide padding brings about, counts as the voxel at that face.
+        """
+        voxels = [
+            np.clip(np.floor(first + step * np.arange(units) + 0.5), 0, size - 1).astype(int)
+            for first, step, units, size in zip(self.offset, self.stride, grid, mask.shape, strict=True)
+        ]
+        return np.asarray(mask, dtype=bool)[np.ix_(*voxels)]
+
+
 @dataclass(frozen=True)
 class Probe:
     """Where the pre-activations of a layer are read: the input of its nonlinearity, or its output where it has none.
@@ -138,8 +174,8 @@ class Probe:
             return module.register_forward_pre_hook(take)
         return module.register_forward_hook(take)
 
-    def receptive_field(self, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return stride, centre of unit 0, and size of what a unit sees, voxels [3] each; None where unknown."""
+    def receptive_field(self, shape: Sequence[int]) -> ReceptiveField | None:
+        """Return what the units see of images [n, 1, *shape]; None where that cannot be followed."""
         if not self.spatial:
             return None
         try:
@@ -154,7 +190,7 @@ class Probe:
                 )
                 seen = seen + jump * dilation * (kernel - 1)
                 jump = jump * np.broadcast_to(step.module.stride, 3)
-        return stride, offset, seen
+        return ReceptiveField(stride, offset, seen)
 
 
 def _flat_step(network: nn.Module, image: Tensor, name: str, module: nn.Module) -> Step | None:
@@ -170,8 +206,8 @@ def _flat_step(network: nn.Module, image: Tensor, name: str, module: nn.Module) 
     return Step(name, module, len(shapes) - 1, shapes[-1])
 
 
-def in_target_units(values: np.ndarray, objective: Objective, metadata: Mapping[str, object]) -> np.ndarray:
-    """Return outputs of a regression in the target's unit; everything else as it is."""
+def target_units(objective: Objective, metadata: Mapping[str, object]) -> tuple[float, float]:
+    """Return factor and offset that bring an objective's values into the target's unit; 1 and 0 but for regressions."""
     if objective.layer is None and metadata["task"] == "regression":
-        return np.asarray(values) * metadata["target_sd"] + metadata["target_mean"]
-    return np.asarray(values)
+        return float(metadata["target_sd"]), float(metadata["target_mean"])
+    return 1.0, 0.0

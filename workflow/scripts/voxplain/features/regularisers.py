@@ -58,6 +58,32 @@ class Transforms:
         matrices = _rotations(np.deg2rad(rotation * (2 * angles - 1))) / sizes[:, None, None]
         return cls(torch.from_numpy(matrices.astype(np.float32)), torch.from_numpy(shifts.astype(np.float32)))
 
+    @staticmethod
+    def reach(half: np.ndarray, jitter: np.ndarray, scale: float, rotation: float) -> np.ndarray:
+        """Return how far from the centre any draw looks, along each axis, to fill what lies within ±`half` of it.
+
+        Parameters
+        ----------
+        half, jitter : ndarray [3]
+            Voxels.
+        scale, rotation : float
+            As in `draw`.
+
+        Returns
+        -------
+        ndarray [3]
+            Voxels; an upper bound: cosines count as 1.
+        """
+        sine = np.sin(np.deg2rad(min(rotation, 90.0)))
+        entries = np.eye(3)
+        for axis in range(3):
+            first, second = (axis + 1) % 3, (axis + 2) % 3
+            turn = np.eye(3)
+            turn[first, second] = turn[second, first] = sine
+            entries = turn @ entries
+        turned = np.minimum(entries @ half, np.linalg.norm(half))  # a rotation lengthens nothing
+        return turned / (1 - scale) + jitter
+
     def none(self) -> bool:
         """Tell whether every step leaves the volume as it is."""
         return bool((self.matrices == torch.eye(3)).all() and (self.shifts == 0).all())

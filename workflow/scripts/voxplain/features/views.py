@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from voxplain.base.errors import refuse
 from voxplain.base.seeds import stream
 from voxplain.features.objectives import Objective, Probe, output_values
+from voxplain.features.regularisers import Transforms
 from voxplain.features.visualisation_settings import VisualisationSettings
 
 
@@ -25,6 +26,8 @@ class View:
         Voxel of the box that transforms turn about.
     jitter : ndarray [3]
         Largest shift, voxels.
+    seen : tuple of 3 slices, or None
+        The part of the box that the values depend on; None where the receptive field is unknown.
     values : callable
         From images of the box [n, 1, d, h, w] to one value each, of n objectives.
     """
@@ -32,6 +35,7 @@ class View:
     box: tuple[slice, slice, slice]
     focus: np.ndarray
     jitter: np.ndarray
+    seen: tuple[slice, slice, slice] | None
     values: Callable[[Tensor, Sequence[Objective]], Tensor]
 
 
@@ -72,27 +76,29 @@ def view_of(
         def outputs(images: Tensor, asked: Sequence[Objective]) -> Tensor:
             return output_values(network(images), [o.channel for o in asked], settings.output).diagonal()
 
-        return View(whole, middle, jitter, outputs)
+        return View(whole, middle, jitter, whole, outputs)
     probe = Probe.of(network, example, layer)
     _check_channels(objectives, probe.channels, f"channels of layer {layer!r}")
     if not probe.spatial or settings.where == "everywhere":
-        return View(whole, middle, jitter, _channel_values(network, probe, None))
+        return View(whole, middle, jitter, whole, _channel_values(network, probe, None))
     grid = probe.layer.step.shape[2:]
     field = probe.receptive_field(shape)
     if field is None:
-        return View(whole, middle, jitter, _channel_values(network, probe, tuple(n // 2 for n in grid)))
-    stride, offset, seen = field
-    unit = np.clip(np.round((middle - offset) / stride), 0, np.array(grid) - 1).astype(int)
-    centre = offset + stride * unit
-    jitter = np.minimum(jitter, stride // 2).astype(int)
-    # One more unit on all sides, for shifts and turns; begun at a multiple of the stride, so that poolings keep step.
-    begin = np.maximum(np.floor((centre - (seen - 1) / 2) / stride).astype(int) - 1, 0)
-    low = (begin * stride).astype(int)
-    high = np.minimum(np.ceil(centre + (seen - 1) / 2 + stride).astype(int) + 1, shape)
+        return View(whole, middle, jitter, None, _channel_values(network, probe, tuple(n // 2 for n in grid)))
+    unit = np.clip(np.round((middle - field.offset) / field.stride), 0, np.array(grid) - 1).astype(int)
+    centre, seen = field.centre(unit), field.box(unit, shape)
+    jitter = np.minimum(jitter, field.stride // 2).astype(int)
+    # All that the transforms may bring before the unit, and a voxel more for the total variation. Beyond the volume's
+    # faces there is 0 for the whole volume too. Begun at a multiple of the stride, so that poolings keep step.
+    reach = Transforms.reach((field.size - 1) / 2, jitter, settings.scale, settings.rotation) + 1
+    begin = np.maximum(np.floor((centre - reach) / field.stride).astype(int), 0)
+    low = (begin * field.stride).astype(int)
+    high = np.minimum(np.ceil(centre + reach).astype(int) + 1, shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     if _same(network, probe, example, box, tuple(unit), tuple(unit - begin)):
-        return View(box, centre - low, jitter, _channel_values(network, probe, tuple(unit - begin)))
-    return View(whole, centre, jitter, _channel_values(network, probe, tuple(unit)))
+        seen = tuple(slice(part.start - int(a), part.stop - int(a)) for part, a in zip(seen, low, strict=True))
+        return View(box, centre - low, jitter, seen, _channel_values(network, probe, tuple(unit - begin)))
+    return View(whole, centre, jitter, seen, _channel_values(network, probe, tuple(unit)))
 
 
 def _channel_values(network: nn.Module, probe: Probe, unit: tuple[int, ...] | None):

@@ -12,7 +12,7 @@ amplitude 0.5 / l2.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,35 +24,11 @@ from voxplain.base.seeds import stream
 from voxplain.features.fourier import coefficients_of, falling_off, volumes_of
 from voxplain.features.objectives import Objective
 from voxplain.features.regularisers import Transforms, blurred, sum_of_squares, total_variation, transformed
+from voxplain.features.synthesised import Visualisation
 from voxplain.features.views import View, view_of
 from voxplain.features.visualisation_settings import VisualisationSettings
 
 TOGETHER = 16  # volumes of the whole brain that are optimised at once hold memory
-
-
-@dataclass(frozen=True)
-class Visualisation:
-    """An input made for one objective.
-
-    Attributes
-    ----------
-    objective : Objective
-    image : ndarray [D, H, W]
-        float32, in the units of the images: what the network sees.
-    change : ndarray [D, H, W]
-        float32: the image without the start (the zero or the mean image), 0 where nothing was synthesised.
-    before, reached : float
-        The objective's value, with its own sign and without random transforms, at the start and at the image.
-    box : tuple of 3 slices
-        Where voxels were free.
-    """
-
-    objective: Objective
-    image: np.ndarray
-    change: np.ndarray
-    before: float
-    reached: float
-    box: tuple[slice, slice, slice]
 
 
 def visualise(
@@ -65,11 +41,14 @@ def visualise(
     mean_image: np.ndarray | None = None,
     brain: np.ndarray | None = None,
     intensity_sd: float = 1.0,
+    resume_folder: str | Path | None = None,
 ) -> list[Visualisation]:
     """Synthesise one input per objective.
 
     Objectives do not influence each other: each has an own random stream, from the seed and its name. A unit in the
-    centre is optimised within a box around what it sees wherever that gives the same pre-activation.
+    centre is optimised within a box around all that it sees under the transforms, wherever that gives the same
+    pre-activation: the result is that of the whole volume, but for a total variation, a blur or a spectrum, which end
+    at the box.
 
     Parameters
     ----------
@@ -87,6 +66,9 @@ def visualise(
         Needed to stay within the brain.
     intensity_sd : float
         SD of the images' intensity within the brain.
+    resume_folder : path-like, optional
+        Keeps finished visualisations; a call that starts again there goes on with the others. The folder must be of
+        the same network, settings and seed.
 
     Returns
     -------
@@ -106,44 +88,54 @@ def visualise(
     start = torch.zeros(shape) if settings.start == "zero" else torch.as_tensor(np.asarray(mean_image)).float()
     free = torch.ones(shape) if not settings.within_brain else torch.as_tensor(np.asarray(brain)).float()
     layers = list(dict.fromkeys(objective.layer for objective in objectives))
-    progress = Progress("visualisations", len(objectives))
     made: dict[str, Visualisation] = {}
+    if resume_folder is not None:
+        read = (Visualisation.kept(resume_folder, objective) for objective in objectives)
+        made = {one.objective.name: one for one in read if one is not None}
+    progress = Progress("visualisations", len(objectives), len(made))
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for layer in layers:
             group = [objective for objective in objectives if objective.layer == layer]
+            parts = [group[first : first + TOGETHER] for first in range(0, len(group), TOGETHER)]
+            # Whole parts even where some of one are there: rounding depends on what is optimised together.
+            parts = [part for part in parts if any(objective.name not in made for objective in part)]
+            if not parts:
+                continue
             view = view_of(network, layer, group, shape, settings, device)
-            voxels = (slice(None), *view.box)
-            begin, allowed = (volume[None][voxels].to(device) for volume in (start, free))
-            for first in range(0, len(group), TOGETHER):
-                part = group[first : first + TOGETHER]
-                images, before, reached = _optimised(view, part, begin, allowed, settings, seed, intensity_sd)
-                for place, objective in enumerate(part):
-                    whole = start.clone()
-                    whole[view.box] = images[place].cpu()
-                    made[objective.name] = Visualisation(
-                        objective, whole.numpy(), (whole - start).numpy(), before[place], reached[place], view.box
-                    )
-                progress.step(len(part))
+            for part in parts:
+                waiting = sum(objective.name not in made for objective in part)
+                for one in _optimised(view, part, start, free, settings, seed, intensity_sd, device):
+                    made[one.objective.name] = one
+                    if resume_folder is not None:
+                        one.keep(resume_folder)
+                progress.step(waiting)
     return [made[objective.name] for objective in objectives]
 
 
 def _optimised(
     view: View,
     objectives: Sequence[Objective],
-    begin: Tensor,
-    allowed: Tensor,
+    start: Tensor,
+    free: Tensor,
     settings: VisualisationSettings,
     seed: int,
     intensity_sd: float,
-) -> tuple[Tensor, list[float], list[float]]:
-    """Return the boxes of the images [n, d, h, w] and the values at the start and at the end."""
-    shape, device = tuple(begin.shape[1:]), begin.device
+    device: torch.device,
+) -> list[Visualisation]:
+    """Synthesise inputs for objectives of one layer, at once; `start` and `free` [D, H, W] are of the whole volume."""
+    begin, allowed = (volume[view.box][None].to(device) for volume in (start, free))
+    shape = tuple(begin.shape[1:])
     signs = torch.tensor([float(objective.sign) for objective in objectives], device=device)
-    streams = [stream(seed, "visualisation", objective.name) for objective in objectives]
-    noise = np.stack([random.standard_normal(shape, dtype=np.float32) for random in streams]) * settings.start_noise
+    # Noise of the whole volume and transforms from an own stream: neither depends on the box.
+    noise = np.stack([_noise(seed, objective, start.shape)[view.box] for objective in objectives])
+    noise *= settings.start_noise
     moves = [
-        Transforms.draw(random, settings.steps, view.jitter, settings.scale, settings.rotation) for random in streams
-    ]
+        Transforms.draw(
+            stream(seed, "visualisation", objective.name, "transforms"), settings.steps, view.jitter, settings.scale,
+            settings.rotation,
+        )
+        for objective in objectives
+    ]  # fmt: skip
     still = all(move.none() for move in moves)
     matrices, shifts = (torch.stack([getattr(move, name) for move in moves]) for name in ("matrices", "shifts"))
     matrices, shifts = matrices.to(device), shifts.to(device)
@@ -196,7 +188,22 @@ def _optimised(
         images = begin + intensity_sd * synthesised()
         images = torch.where((gradient == 0).all(dim=1)[:, None, None, None], begin, images)
         reached = value_of(images)
-    return images, before.tolist(), reached.tolist()
+        per_norm = torch.full_like(reached, float("nan"))
+        if view.seen is not None:
+            change = signs * (reached - value_of(begin.expand_as(images)))
+            norm = (images - begin)[(slice(None), *view.seen)].double().flatten(1).norm(dim=1)
+            per_norm = torch.where(norm > 0, change / norm, torch.nan)
+    numbers = zip(before.tolist(), reached.tolist(), per_norm.tolist(), strict=True)
+    made = []
+    for objective, image, its in zip(objectives, images.cpu(), numbers, strict=True):
+        whole = start.clone()
+        whole[view.box] = image
+        made.append(Visualisation(objective, whole.numpy(), (whole - start).numpy(), *its, view.box))
+    return made
+
+
+def _noise(seed: int, objective: Objective, shape: Sequence[int]) -> np.ndarray:
+    return stream(seed, "visualisation", objective.name).standard_normal(tuple(shape), dtype=np.float32)
 
 
 def _norm_and_spread(gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import warnings
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -66,6 +67,8 @@ def _fold_neighbours(model: nn.Module) -> int:
         for place in range(len(parent) - 1):
             convolution, norm = parent[place], parent[place + 1]
             if not isinstance(convolution, CONVOLUTIONS) or not isinstance(norm, NORMS):
+                continue
+            if is_parametrized(convolution):  # whose weight is computed anew at every call
                 continue
             # Without running statistics BatchNorm depends on the batch even in evaluation mode.
             if norm.running_mean is None or uses[id(convolution)] > 1 or uses[id(norm)] > 1:

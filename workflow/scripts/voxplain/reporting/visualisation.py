@@ -1,5 +1,6 @@
 """Contact sheet of inputs synthesised for a network's outputs and channels."""
 
+import math
 import os
 from pathlib import Path
 
@@ -18,8 +19,9 @@ GAP = 2  # voxels between sections
 SMALLEST = 5  # voxels of a side of what is shown of a channel
 NOTE = (
     "Axial (left is left, anterior up), coronal and sagittal sections through the strongest voxel. Orange: brighter, "
-    "blue: darker; every picture has its own scale.\nBelow: what the picture reaches, what people reach (smallest to "
-    "largest), and the share of the people who reach less."
+    "blue: darker; every picture has its own scale.\nBelow: what the picture reaches; what people reach, smallest to "
+    "largest; percentile: the share of the people who are less extreme (100: nobody reaches as much),\nof what is "
+    "reached, and of the response per unit norm, that is for the size of the input."
 )
 
 
@@ -62,10 +64,10 @@ def draw_visualisation(
     across = max(1, min(ACROSS, len(channels)))
     beside = min(BESIDE, len(outputs))
     heights = [
-        2.1 * style.rows_of(len(outputs), beside) if len(outputs) else 0,
-        1.1 * style.rows_of(len(channels), across) if len(channels) else 0,
+        2.2 * style.rows_of(len(outputs), beside) if len(outputs) else 0,
+        1.25 * style.rows_of(len(channels), across) if len(channels) else 0,
     ]
-    with style.drawn(out, 9.6, sum(heights) + 0.6, facecolor="black") as figure:
+    with style.drawn(out, 9.6, sum(heights) + 0.75, facecolor="black") as figure:
         shown = [height for height in heights if height]
         parts = list(np.atleast_1d(figure.subfigures(len(shown), 1, height_ratios=shown)))
         for part in parts:
@@ -106,12 +108,17 @@ def title_of(row: pd.Series) -> str:
 
 
 def verdict_of(row: pd.Series) -> str:
-    """Return what was reached, what people reach, and the share of the people who reach less."""
-    if pd.isna(row["cohort_min"]):
-        people = f"people's median {row['cohort_median']:.3g}"
-    else:
-        people = f"people {row['cohort_min']:.3g} to {row['cohort_max']:.3g}"
-    return f"{row['reached']:.3g}; {people}; {row['percentile']:.0f} %"
+    """Return what was reached, what people reach unless that is hidden, and the percentiles that are known."""
+    reached = f"{row['reached']:.3g}"
+    if not pd.isna(row["cohort_min"]):
+        reached += f"; people {row['cohort_min']:.3g} to {row['cohort_max']:.3g}"
+    known = {"percentile": row["percentile"], "per norm": row["percentile_per_norm"]}
+    return f"{reached}\n" + ", ".join(f"{name} {_spelt(value)}" for name, value in known.items() if not pd.isna(value))
+
+
+def _spelt(percentile: float) -> str:
+    """Return a percentile with one decimal, rounded down: 100 is everybody, and not 99.96."""
+    return f"{math.floor(round(10 * percentile, 6)) / 10:g}"  # 28.999999999999996 is 29
 
 
 def _upright(image: nib.Nifti1Image) -> np.ndarray:

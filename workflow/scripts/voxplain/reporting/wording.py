@@ -137,8 +137,9 @@ AGE_GAP = (
 )
 VISUALISATION = (
     "Each input was changed step by step until it excited an output or a channel most, under a penalty on its size. "
-    "The percentile says where that lies among real people; at 100 nobody comes near, so that the network is asked "
-    "about something it never sees. How far an input goes depends on the penalty: a low one need not mean failure."
+    "The percentile is the share of real people who are less extreme: at 100 nobody in the cohort reaches as much. How "
+    "far an input goes depends on the penalty, while people come as they are, so the second percentile compares the "
+    "response per unit norm: what an input changes, for its size. A low first percentile need not mean failure."
 )
 NOISE_UTILITY = (
     "The noise of the map's method was put on all brain voxels but some: the ones that the map calls most important, "
