@@ -8,18 +8,25 @@ import torch
 from torch import nn
 
 from voxplain.attribution.method import Attribution, Method
+from voxplain.attribution.noise_model import NoiseSettings, TrainedNoise, UNet3d
 from voxplain.attribution.registry import METHODS, attribute, explain, register
 from voxplain.base.errors import InputError
 
+torch.manual_seed(2)
+# Any model of which part of the logits is negative, as a trained one's.
+NOISE_MODEL = TrainedNoise(UNet3d(depth=1, channels=2).eval(), NoiseSettings(depth=1, channels=2), (22, 24, 22), 1.0)
+NOISE_MODEL.model.head.bias.data.fill_(-0.1)
 QUICK = {
     "perturbation": {"replacement": "blur", "iterations": 6, "jitters": 2, "l1": 0.02, "tolerance": None},
     "smoothgrad": {"samples": 3},
     "integrated_gradients": {"baseline": "zero", "steps": 4},
     "occlusion": {"baseline": "zero", "window": 11, "stride": 8},
+    "noise": {"model": "unet", "depth": 1, "channels": 2, "noise_model": NOISE_MODEL},
 }
 IDS = ["p1", "p2", "p3", "p4", "p5"]
-# Noise importance needs a trained model beside the network, and has tests of its own.
-every_method = pytest.mark.parametrize("name", sorted(set(METHODS) - {"noise"}))
+every_method = pytest.mark.parametrize("name", sorted(METHODS))
+# The map of noise is that of its own model, whatever the network and the target are.
+every_other_method = pytest.mark.parametrize("name", sorted(set(METHODS) - {"noise"}))
 
 
 def run(name, model, images, targets, **more):
@@ -94,7 +101,7 @@ def test_hooks_are_removed_after_an_error(name, small_cnn, images, monkeypatch):
     assert not any(module._forward_hooks for module in shared.modules())
 
 
-@every_method
+@every_other_method
 def test_a_dead_network_gives_zeros_not_nan(name, small_cnn, images, mixed_targets):
     with torch.no_grad():
         for parameter in small_cnn.parameters():
@@ -120,7 +127,7 @@ def test_score_before_is_the_contrast(small_cnn, images):
     assert result.iterations is None
 
 
-@every_method
+@every_other_method
 def test_the_target_matters(name, small_cnn, images):
     first, second = torch.tensor([[1.0, 0]]).repeat(5, 1), torch.tensor([[0, 1.0]]).repeat(5, 1)
     assert (run(name, small_cnn, images, first) - run(name, small_cnn, images, second)).abs().max() > 0

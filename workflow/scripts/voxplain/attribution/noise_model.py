@@ -58,11 +58,11 @@ class NoiseSettings:
     noise_min: float = 0.0
     noise_max: float = 1.0
     depth: int = 3
-    channels: int = 16
-    epochs: int = 20
-    people_per_step: int = 8
+    channels: int = 4
+    epochs: int = 12
+    people_per_step: int = 4
     cubes: int | None = 8
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     confidence: float | None = 0.9
 
     def __post_init__(self):
@@ -94,7 +94,7 @@ class UNet3d(nn.Module):
         See `NoiseSettings`.
     """
 
-    def __init__(self, depth: int = 3, channels: int = 16):
+    def __init__(self, depth: int, channels: int):
         super().__init__()
         widths = [channels * 2**level for level in range(depth + 1)]
         self.depth = depth
