@@ -27,7 +27,8 @@ def run(
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     rows, volumes, population_mean = [places[person] for person in ids], read_array(stack), read_on_grid(mean)
     batch_size = options.pop("batch_size")
-    facts = {"method": method, "seed": seed, **options}
+    # A smaller budget after a job that ran out of memory must not throw away what is finished.
+    facts = {"method": method, "seed": seed} | {key: options[key] for key in options if key != "memory_mb"}
     trained = None
     if noise_model:
         trained = load_noise_model(noise_model)

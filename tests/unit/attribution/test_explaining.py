@@ -65,7 +65,7 @@ def test_the_cut_into_jobs_and_batches_plays_no_part(job):
             np.testing.assert_allclose(a, b, atol=1e-3 * a.max())
     table = read_table(whole / "maps.tsv")
     assert table["iterations"].tolist() == [5] * 4
-    assert set(table["explained"]) <= {"F", "M"}  # a contrast means the predicted class here
+    assert set(table["explained"]) <= {"p(F)", "p(M)"}  # a contrast means the predicted class here
     assert table["score_after"].notna().all()
 
 

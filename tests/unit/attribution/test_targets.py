@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from voxplain.attribution.targets import default_kind, explained_texts, target_weights
+from voxplain.attribution.choosing import default_target
+from voxplain.attribution.targets import explained_texts, target_weights
 from voxplain.base.errors import InputError
 
 LOGITS = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, -1.0]])
@@ -32,6 +33,8 @@ def test_regression_explains_its_only_output():
     weights = target_weights("contrast", torch.zeros(2, 1), [])
     assert weights.tolist() == [[1], [1]]
     assert explained_texts(weights, []) == ["regression", "regression"]
+    contrast = target_weights("contrast", None, ["F", "M"], people=1)
+    assert explained_texts(contrast, ["F", "M"], probability=True) == ["p(M)-p(F)"]
 
 
 def test_contrast_needs_no_logits():
@@ -39,8 +42,8 @@ def test_contrast_needs_no_logits():
 
 
 def test_default_is_the_contrast_of_two_classes():
-    assert default_kind(["F", "M"]) == "contrast"
-    assert default_kind(["a", "b", "c"]) == "predicted"
+    assert default_target(["F", "M"]) == "contrast"
+    assert default_target(["a", "b", "c"]) == "predicted"
 
 
 def test_refusals():

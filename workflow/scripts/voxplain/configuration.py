@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxplain.attribution import CONTRIBUTIONS, NON_NEGATIVE
+from voxplain.attribution.choosing import default_target
 from voxplain.base.errors import refuse
 from voxplain.cohort.hcp import FILES
 from voxplain.cohort.sheets import read_header
@@ -65,7 +66,7 @@ def cohort_of_features(cohort: dict) -> dict:
 
 def target_of(settings: dict, classes: Sequence[str]) -> str:
     """Return what a method explains, as the config says it or by default; see `voxplain.attribution.targets`."""
-    return settings["target"] or ("contrast" if len(classes) == 2 else "predicted")
+    return settings["target"] or default_target(classes)
 
 
 def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -> tuple[str, list[str]]:

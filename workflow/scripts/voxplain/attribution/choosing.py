@@ -1,4 +1,6 @@
-"""Which people are explained, and by which job; needs no torch."""
+"""Which people are explained, by which job, and what of them; needs no torch."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -8,6 +10,11 @@ from voxplain.base.seeds import seed_for
 BINS = 4
 # Numbers that take more values than this are measurements, not names of classes.
 MOST_CLASSES = 10
+
+
+def default_target(labels: Sequence[str]) -> str:
+    """Return ``contrast`` for two classes (signs then mean the same in all people), otherwise ``predicted``."""
+    return "contrast" if len(labels) == 2 else "predicted"
 
 
 def choose_people(folds: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:

@@ -13,10 +13,11 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
+from voxplain.attribution.choosing import default_target
 from voxplain.attribution.method import Attribution
 from voxplain.attribution.noise_model import TrainedNoise
 from voxplain.attribution.registry import attribute, checked_settings, find_method, usual_batch_size
-from voxplain.attribution.targets import check_kind, default_kind, explained_texts, target_weights
+from voxplain.attribution.targets import check_kind, explained_texts, target_weights
 from voxplain.base.errors import InputError
 from voxplain.base.files import folder_written_whole, write_image, write_table, write_text
 from voxplain.base.progress import Progress
@@ -112,7 +113,7 @@ def explain_people(
     """
     options = dict(settings)
     labels = [str(label) for label in metadata["labels"] or []]
-    kind = options.pop("target", None) or default_kind(labels)
+    kind = options.pop("target", None) or default_target(labels)
     check_kind(kind, labels)
     if noise_model is not None and noise_model.fold != metadata.get("fold"):
         raise InputError(
@@ -120,6 +121,7 @@ def explain_people(
             f"is that of fold {metadata.get('fold')}. Give both of one fold."
         )
     batch_size = batch_size or usual_batch_size(torch.device(device), checked_settings(method, options))
+    probability = find_method(method).explains_probability or options.get("start") == "probability"
     if kind == "contrast" and find_method(method).explains_probability:
         kind = "predicted"
     partial = Path(partial_folder)
@@ -137,7 +139,7 @@ def explain_people(
                 method, network, images, weights, batch_size=batch_size, participant_ids=[ids[i] for i in batch],
                 seed=seed, mean_image=mean_image, noise_model=noise_model, **options,
             )  # fmt: skip
-            texts = explained_texts(weights, labels)
+            texts = explained_texts(weights, labels, probability)
             for place, i in enumerate(batch):
                 _keep(partial, ids[i], true[place], texts[place], result, place)
                 progress.step()

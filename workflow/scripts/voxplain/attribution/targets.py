@@ -10,11 +10,6 @@ from voxplain.base.errors import InputError, refuse
 KINDS = ("predicted", "true", "contrast")
 
 
-def default_kind(labels: Sequence[str]) -> str:
-    """Return ``contrast`` for two classes (signs then agree between people), otherwise ``predicted``."""
-    return "contrast" if len(labels) == 2 else "predicted"
-
-
 def check_kind(kind: str, labels: Sequence[str]) -> None:
     """Refuse a target that these labels do not have.
 
@@ -92,14 +87,17 @@ def target_weights(
     return torch.nn.functional.one_hot(chosen, len(labels)).to(torch.float32)
 
 
-def explained_texts(weights: Tensor, labels: Sequence[str]) -> list[str]:
-    """Name what each row of weights explains: a label, ``B-A`` for the contrast of labels [A, B], or ``regression``."""
+def explained_texts(weights: Tensor, labels: Sequence[str], probability: bool = False) -> list[str]:
+    """Name what each row of weights explains.
+
+    A label, ``B-A`` for the contrast of labels [A, B], or ``regression``; ``p(B)-p(A)`` where it is the probabilities
+    and not the logits that count.
+    """
     if not labels:
         return ["regression"] * len(weights)
+    names = [f"p({label})" if probability else label for label in labels]
     return [
-        "-".join(
-            [labels[i] for i in range(len(labels)) if row[i] > 0]
-            + [labels[i] for i in range(len(labels)) if row[i] < 0]
-        )
+        "-".join([name for name, weight in zip(names, row, strict=True) if weight > 0]
+                 + [name for name, weight in zip(names, row, strict=True) if weight < 0])
         for row in weights.tolist()
-    ]
+    ]  # fmt: skip
