@@ -79,6 +79,7 @@ rule write_page:
             **config,
             "cohort": {**COHORT, "restricted_target": hide_target()},
         },
+        differences={method: difference_of(method) for method in METHODS},
         methods=METHODS,
         groups=GROUPS,
         atlases=MAPPED_ATLASES,

@@ -16,7 +16,7 @@ PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "
 XGBOOST = ("xgboost", "xgboost-cpu")
 
 
-def run(config, results, tables, pictures, index, excluded, methods, groups, atlases, page, provenance):
+def run(config, results, tables, pictures, index, excluded, differences, methods, groups, atlases, page, provenance):
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(("regions_", "top_regions_"))}
     named |= {"index": index, "excluded": excluded}
     named["top_regions"] = {atlas: f"{results}/tables/top_regions_{atlas}.tsv" for atlas in atlases}
@@ -35,7 +35,7 @@ def run(config, results, tables, pictures, index, excluded, methods, groups, atl
     }
     figures["regions"] = {atlas: f"{results}/figures/regions_{atlas}.svg" for atlas in atlases}
     versions = installed()
-    contents = {"config": config, "tables": named, "figures": figures, "versions": versions}
+    contents = {"config": config, "tables": named, "figures": figures, "differences": differences, "versions": versions}
     write_page(page, contents)
     record = {"versions": versions, "config": dict(public_settings(config))}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
@@ -61,6 +61,7 @@ if __name__ == "__main__":
             snakemake.input.pictures,
             snakemake.input.index,
             snakemake.input.excluded,
+            snakemake.params.differences,
             snakemake.params.methods,
             snakemake.params.groups,
             snakemake.params.atlases,

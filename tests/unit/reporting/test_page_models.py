@@ -262,7 +262,7 @@ def test_the_script_finds_tables_and_pictures_by_their_names(full, tmp_path):
     write_table(pd.DataFrame({"participant_id": [], "problem": []}), results / "excluded.tsv")
     script.run(
         full["config"], results, [*tables, regions], pictures, index, results / "excluded.tsv",
-        ["gradcam"], ["joint"], ["parcels"], tmp_path / "p.html", tmp_path / "p.json",
+        {}, ["gradcam"], ["joint"], ["parcels"], tmp_path / "p.html", tmp_path / "p.json",
     )  # fmt: skip
     html = (tmp_path / "p.html").read_text()
     assert html.count("<img") == len(FIGURES) + 5

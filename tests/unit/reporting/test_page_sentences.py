@@ -20,29 +20,16 @@ def rewrite(path, change):
 
 
 @pytest.mark.parametrize(
-    ("method", "joint", "said"),
+    ("method", "said"),
     [
-        ("gradcam", "auto", "is that of class M minus class F: what a place brings"),
-        ("gradcam", "mean", None),
-        ("guided_backprop", "difference", "is that of class M minus class F"),
+        ("gradcam", "is that of class M minus class F: what a place brings"),
+        ("smoothgrad", "is that of class M minus class F."),  # whose signs are alike in everybody
     ],
 )
-def test_the_page_says_when_the_joint_map_is_a_difference(contents, tmp_path, method, joint, said):
-    settings = {"population": {"joint": joint, "statistics": ["mean_signed"]}}
-    contents["config"] |= settings | {
-        "maps": {"methods": {key: {"target": None} for key in ("gradcam", "guided_backprop")}}
-    }
-    rewrite(contents["tables"]["explained"], lambda table: table[table["method"] == method])
-    html = page(contents, tmp_path)
-    assert (said in html) if said else ("is that of class M" not in html)
-
-
-def test_the_reason_for_a_difference_is_given_for_contributions_only(contents, tmp_path):
-    contents["config"] |= {"population": {"joint": "difference", "statistics": ["mean_signed"]}}
-    contents["config"] |= {"maps": {"methods": {"smoothgrad": {"target": None}}}}
-    rewrite(contents["tables"]["explained"], lambda table: table[:1].assign(method="smoothgrad"))
-    html = page(contents, tmp_path)
-    assert "is that of class M minus class F." in html
+def test_the_page_says_that_a_joint_map_is_a_difference_and_why(contents, tmp_path, method, said):
+    rewrite(contents["tables"]["explained"], lambda table: table[:1].assign(method=method))
+    assert "is that of class M" not in page(contents | {"differences": {method: []}}, tmp_path)
+    assert said in page(contents | {"differences": {method: ["F", "M"]}}, tmp_path)
 
 
 @pytest.mark.parametrize(

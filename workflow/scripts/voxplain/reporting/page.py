@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from voxplain.attribution import CONTRIBUTIONS
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
-from voxplain.configuration import joining
 from voxplain.reporting import captions, model_tables, style, tables, verdicts, wording
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
@@ -18,7 +17,7 @@ from voxplain.reporting.reading import NAMES, has_intervals
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
-KEYS = {"config", "tables", "figures", "versions"}
+KEYS = {"config", "tables", "figures", "differences", "versions"}
 TABLES = {
     "needed": {"cohort", "accuracy", "accuracy_summary"},
     "optional": {
@@ -54,6 +53,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         ``figures``
             Paths of pictures, all optional (see `FIGURES`): ``maps`` as {method: {group: path}}, ``regions`` as
             {atlas: path}, the others as paths.
+        ``differences``
+            Optional {method: two groups}: the joint map of the method is that of the second minus that of the first.
         ``versions``
             Optional {program: version}.
 
@@ -84,7 +85,9 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "phantom": config["cohort"].get("source") == "phantom",
         "found": None if planted is None else verdicts.find_planted(planted, methods),
         "top": config.get("report", {}).get("top_regions"),
-        "sections": _method_sections(explained, figures, top, frames.get("localization"), config),
+        "sections": _method_sections(
+            explained, figures, top, frames.get("localization"), contents.get("differences") or {}
+        ),
         "figures": {name: data_uri(path) for name, path in figures.items() if name not in ("maps", "regions")},
         "tables": _tables(frames, methods, config),
         **_model_facts(frames, performance, external),
@@ -107,7 +110,7 @@ def _read(name: str, path: Path) -> pd.DataFrame:
 def _checked(contents: Mapping) -> dict:
     """Return the contents without what is None, after checking keys and files."""
     wrong = [f"unknown: {key}" for key in set(contents) - KEYS]
-    wrong += [f"missing: {key}" for key in KEYS - {"versions"} - set(contents)]
+    wrong += [f"missing: {key}" for key in KEYS - {"differences", "versions"} - set(contents)]
     if not wrong:
         known = TABLES["needed"] | TABLES["optional"]
         given = {name for name, path in contents["tables"].items() if path is not None}
@@ -171,7 +174,7 @@ def _cohort_facts(config: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
     }
 
 
-def _method_sections(explained, figures, top, localization, config) -> list[dict]:
+def _method_sections(explained, figures, top, localization, differences) -> list[dict]:
     """Return what the page says about each method: pictures, people, first regions, and the score on the truth."""
     sections = []
     for method, said in explained.iterrows():
@@ -185,7 +188,7 @@ def _method_sections(explained, figures, top, localization, config) -> list[dict
                 "method": method,
                 "title": style.method_title(method),
                 "note": wording.METHOD_NOTES.get(method, ""),
-                "joined": _joined(config, method),
+                "joined": _joined(method, differences.get(method)),
                 "conservation": verdicts.conservation(said),
                 "people": said["people"],
                 "explained": verdicts.explained_in_words(said["explained"]),
@@ -200,12 +203,9 @@ def _method_sections(explained, figures, top, localization, config) -> list[dict
     return sections
 
 
-def _joined(config: Mapping, method: str) -> str:
+def _joined(method: str, groups: Sequence[str] | None) -> str:
     """Return the sentence on a joint map that is the difference of two groups, else an empty text."""
-    if "population" not in config:
-        return ""
-    how, groups = joining(config, config["cohort"].get("labels") or [], method, config["population"]["statistics"][0])
-    if how not in ("difference", "welch"):
+    if not groups:
         return ""
     reason = wording.CONTRIBUTIONS_CANCEL if method in CONTRIBUTIONS else "."
     return wording.JOINED.format(style.difference_title(groups)) + reason

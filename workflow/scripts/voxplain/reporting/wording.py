@@ -21,8 +21,8 @@ METHOD_NOTES = {
     ),
     "lrp": "The prediction handed back layer by layer to the voxels. Its rules can draw structure that is not there.",
     "noise": (
-        "Where little noise is borne without harm to the prediction, the voxels matter. Independent noise in every voxel "
-        "is unlike any change of a brain: where a network feels it is not always where people differ."
+        "Where little noise is borne without harm to the prediction, the voxels matter. Independent noise in every "
+        "voxel is unlike any change of a brain: where a network feels it is not always where people differ."
     ),
     "smoothgrad": "The gradient at the image, averaged over noisy copies of it.",
     "integrated_gradients": "The gradient summed on the way from a reference image to the person's.",
