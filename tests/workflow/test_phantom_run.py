@@ -43,6 +43,10 @@ CONFIG = {
     "population": {"statistics": ["mean_signed", "t"]},
     "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
     "features": {"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
+    "evaluation": {
+        "randomization": {"people": 2},
+        "faithfulness": {"people": 4, "replacements": ["mean", "resample"], "shares": [0, 20, 100]},
+    },
     "maps": {
         "subjects_per_job": 5,
         "methods": {
@@ -131,6 +135,17 @@ def test_the_joint_map_of_contributions_is_a_difference_and_that_of_others_a_mea
         np.testing.assert_allclose(joint, weights[0] * first + weights[1] * second, atol=1e-6 * np.abs(joint).max())
     page = (done.results / "report" / "index.html").read_text()
     assert page.count("is that of class M minus class F: what a place") == 3
+
+
+def test_every_method_is_held_against_the_network(done):
+    randomized = read(done.results / "tables" / "randomization.tsv")
+    assert set(randomized["method"]) == {"gradcam", "guided_backprop", "perturbation", "lrp"}
+    assert set(randomized["layers"]) == set(range(5))  # none, the linear layer, and three blocks
+    assert randomized["people"].eq(4).all()
+    faithful = read(done.results / "tables" / "faithfulness.tsv")
+    assert len(faithful) == 4 * 2 * 2 * 3 * 2  # methods, replacements, kinds, orders, measures
+    assert faithful["people"].eq(4).all()
+    assert 'id="trust"' in (done.results / "report" / "index.html").read_text()
 
 
 def test_tables_have_their_columns_and_rows(done):

@@ -150,9 +150,11 @@ def done(tmp_path_factory):
         regions=at / "regions.tsv", top=at / "top_regions.tsv",
     )  # fmt: skip
     script("score_localization").run(
-        maps=maps, brain=at / "brain_mask.nii.gz", truth=at / "truth.nii.gz", truth_regions=at / "truth_regions.tsv",
-        regions=at / "regions.tsv", methods=METHODS, groups=GROUPS, top=1,
-        localization=at / "localization.tsv", planted=at / "planted.tsv",
+        maps=maps, people_maps={method: [at / method / f"part-{part}" for part in range(2)] for method in METHODS},
+        folds=at / "folds.tsv", brain=at / "brain_mask.nii.gz", truth=at / "truth.nii.gz",
+        truth_regions=at / "truth_regions.tsv", regions=at / "regions.tsv", methods=METHODS, groups=GROUPS, top=1,
+        localization=at / "localization.tsv", planted=at / "planted.tsv", people=dict.fromkeys(METHODS), seed=1,
+        task="classification", shuffles=19, min_inside=0.9,
     )  # fmt: skip
     return at
 
@@ -223,7 +225,10 @@ def test_the_region_on_the_left_is_on_top(done, method, group):
 
 @every_map
 def test_what_was_planted_on_the_left_is_found(done, method, group):
-    (found,) = rows_of(done / "localization.tsv", method, group).to_dict("records")
+    found, people = rows_of(done / "localization.tsv", method, group).to_dict("records")
+    assert (found["level"], people["level"], people["n"]) == ("population", "people", 6 if group == "joint" else 3)
+    assert found["auc_p"] == 1 / 20
+    assert people["inside"] > 0.9
     assert found["voxels"] == ball(COMMON, SPOT).sum()
     assert found["auc"] > 0.98
     assert found["dice"] > 0.7 > 0.1 > found["dice_chance"]

@@ -45,6 +45,9 @@ UNGROUPED = config["folds"]["compare_ungrouped"]
 FIRST_LAYER = config["features"]["first_layer"] and len(CLASSES) == 2 and not EXTERNAL
 VISUALISATION = config["features"]["visualisation"]
 VISUALISED = FOLDS[: VISUALISATION["folds"]]
+FAITHFULNESS, RANDOMIZATION = (config["evaluation"][name] for name in ("faithfulness", "randomization"))
+# The map of noise is that of a model of its own, which does not follow the network's weights.
+RANDOMIZED = [method for method in METHODS if method != "noise"]
 # Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
 CONFOUNDS = not EXTERNAL
 
@@ -144,8 +147,14 @@ def people_of_batch(wildcards):
     return found()[found()["participant_id"].isin(set(listed_ids()[int(wildcards.batch) :: len(BATCHES)]))]
 
 
-def map_folders(method):
-    return [f"{RESULTS}/{MAPS}/{method}/fold-{fold}_part-{part}" for fold in FOLDS for part in PARTS]
+def map_folders(method, folds=FOLDS):
+    return [f"{RESULTS}/{MAPS}/{method}/fold-{fold}_part-{part}" for fold in folds for part in PARTS]
+
+
+def people_of_faithfulness(method):
+    """How many people's maps are tested: no more than the method has explained."""
+    counts = [FAITHFULNESS["people"], config["maps"]["methods"][method]["people"]]
+    return min(count for count in counts if count is not None)
 
 
 def volumes_folder(path):
@@ -217,11 +226,11 @@ def code_of(script, without=()):
     return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
 
 
-def code_of_method(wildcards):
+def code_of_method(wildcards, script="explain"):
     """What all methods share, without the methods' own modules, and the code of one method in full."""
     modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
     own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
-    shared = code_of("explain", [f"voxplain.attribution.{name}" for name in own])
+    shared = code_of(script, [f"voxplain.attribution.{name}" for name in own])
     return shared + code_of(f"voxplain/attribution/{wildcards.method}")
 
 

@@ -139,13 +139,15 @@ rule tabulate_regions:
 
 
 rule score_localization:
-    """The phantom only: how well the population maps find what was planted."""
+    """The phantom only: how well maps of people and population find what was planted, beside chance."""
     input:
+        unpack(lambda wildcards: {method: map_folders(method) for method in METHODS}),
         maps=expand(
             f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
             method=METHODS,
             group=GROUPS,
         ),
+        folds="{results}/private/folds.tsv",
         brain="{results}/images/brain_mask.nii.gz",
         truth="{results}/phantom/truth.nii.gz",
         truth_regions="{results}/phantom/truth_regions.tsv",
@@ -163,6 +165,11 @@ rule score_localization:
         methods=METHODS,
         groups=GROUPS,
         top=config["report"]["top_regions"],
+        people={method: config["maps"]["methods"][method]["people"] for method in METHODS},
+        seed=config["seed"],
+        task=COHORT["task"],
+        shuffles=config["evaluation"]["localization"]["shuffles"],
+        min_inside=config["evaluation"]["localization"]["min_inside"],
         code=code_of("score_localization"),
     script:
         "../scripts/score_localization.py"

@@ -37,12 +37,18 @@ CHARTS = {
     "first_layer": FIRST_LAYER,
     "dice": bool(METHODS),
     "noise_utility": "noise" in METHODS,
+    "randomization": bool(RANDOMIZED and RANDOMIZATION["people"]),
+    "faithfulness": bool(METHODS and FAITHFULNESS["people"]),
 }
 if METHODS:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["explained", "dice"])
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
 if "noise" in METHODS:
     TABLES.append(f"{RESULTS}/tables/noise_utility.tsv")
+if CHARTS["randomization"]:
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["randomization", "randomization_verdicts"])
+if CHARTS["faithfulness"]:
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["faithfulness", "faithfulness_curves"])
 if METHODS and SCORED:
     TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
 MAPPED_ATLASES = ATLASES if METHODS else []

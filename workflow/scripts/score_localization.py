@@ -1,22 +1,34 @@
-"""Rule score_localization: population maps and the planted truth in, what each method found out."""
-
-from itertools import product
+"""Rule score_localization: maps of people and population and the planted truth in, what each method found out."""
 
 import pandas as pd
 
+from voxplain.attribution.choosing import choose_people
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log
-from voxplain.evaluation.localization import planted_ranks, score
-from voxplain.population.maps import read_on_grid
+from voxplain.cohort.participants import read_private
+from voxplain.evaluation.localization import planted_ranks, score_people
+from voxplain.evaluation.shuffled_truth import COLUMNS, score_beside_chance, shuffle_truth
+from voxplain.population.groups import members_of
+from voxplain.population.maps import read_on_grid, walk_maps
 
 
-def run(maps, brain, truth, truth_regions, regions, methods, groups, top, localization, planted):
-    inside, planted_voxels = read_on_grid(brain) > 0, read_on_grid(truth) > 0
-    rows = [
-        {"method": method, "group": group, **score(read_on_grid(volume), planted_voxels, inside)}
-        for (method, group), volume in zip(product(methods, groups), maps, strict=True)
-    ]
-    write_table(pd.DataFrame(rows), localization)
+def run(
+    maps, people_maps, folds, brain, truth, truth_regions, regions, localization, planted, *,
+    methods, groups, top, people, seed, task, shuffles, min_inside,
+):  # fmt: skip
+    inside, where = read_on_grid(brain) > 0, read_on_grid(truth) > 0
+    shuffled = shuffle_truth(where, inside, shuffles, seed, min_inside)
+    everybody, paths, tables = read_private(folds, task), iter(maps), []
+    for method in methods:
+        population = [score_beside_chance(read_on_grid(next(paths)), where, inside, shuffled) for _ in groups]
+        explained = choose_people(everybody, people[method], seed)
+        members = {group: members_of(group, explained) for group in groups}
+        own = score_people(walk_maps(people_maps[method], explained["participant_id"]), where, inside, members)
+        both = [pd.DataFrame(population).assign(group=groups, n=1, level="population"), own.assign(level="people")]
+        # The two levels of a group under each other.
+        table = pd.concat(both).reindex(columns=COLUMNS).assign(method=method)
+        tables.append(table.set_index("group", drop=False).loc[list(groups)])
+    write_table(pd.concat(tables), localization)
     write_table(planted_ranks(read_table(regions), read_table(truth_regions), top), planted)
 
 
@@ -24,13 +36,20 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         run(
             snakemake.input.maps,
+            {method: snakemake.input.get(method) for method in snakemake.params.methods},
+            snakemake.input.folds,
             snakemake.input.brain,
             snakemake.input.truth,
             snakemake.input.truth_regions,
             snakemake.input.regions,
-            snakemake.params.methods,
-            snakemake.params.groups,
-            snakemake.params.top,
             snakemake.output.localization,
             snakemake.output.planted,
+            methods=snakemake.params.methods,
+            groups=snakemake.params.groups,
+            top=snakemake.params.top,
+            people=snakemake.params.people,
+            seed=snakemake.params.seed,
+            task=snakemake.params.task,
+            shuffles=snakemake.params.shuffles,
+            min_inside=snakemake.params.min_inside,
         )

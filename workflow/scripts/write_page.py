@@ -11,7 +11,18 @@ from voxplain.reporting.page import write_page
 from voxplain.reporting.privacy import public_settings
 
 # Programs whose versions matter for the numbers.
-PROGRAMS = ("snakemake", "torch", "numpy", "scipy", "scikit-learn", "nibabel", "nilearn", "antspyx", "captum")
+PROGRAMS = (
+    "snakemake",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "nibabel",
+    "nilearn",
+    "antspyx",
+    "captum",
+    "scikit-image",
+)
 # The distributions that XGBoost comes in; a run without it is as good.
 XGBOOST = ("xgboost", "xgboost-cpu")
 

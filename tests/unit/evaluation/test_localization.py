@@ -4,7 +4,9 @@ import pytest
 
 from voxplain.base.errors import InputError
 from voxplain.base.files import read_table, write_table
-from voxplain.evaluation.localization import planted_ranks, score
+from voxplain.evaluation.localization import MEASURES, chance_of, planted_ranks, score
+from voxplain.population.overlap import dice
+from voxplain.population.threshold import top_voxels
 
 
 @pytest.fixture
@@ -24,29 +26,58 @@ def truth(brain):
 
 
 def test_a_perfect_map_a_sign_and_the_outside(brain, truth):
-    volume = np.where(truth > 0, -2.0, 0.5)
+    volume = np.where(truth > 0, -2.0, 0.0)
     volume[~brain] = 100
-    assert score(volume, truth, brain) == {"auc": 1.0, "dice": 1.0, "dice_chance": 27 / 480, "voxels": 27}
+    perfect = dict.fromkeys(MEASURES, 1.0)
+    assert score(volume, truth, brain) == {**perfect, "dice_chance": 27 / 480, "planted_share": 27 / 480, "voxels": 27}
 
 
 def test_the_opposite_of_the_truth(brain, truth):
     result = score(np.where(truth > 0, 0.1, 1.0), truth, brain)
-    assert result["auc"] == 0
-    assert result["dice"] == 0
+    assert [result[name] for name in ("auc", "dice", "pointing")] == [0, 0, 0]
+    assert result["average_precision"] == pytest.approx(27 / 480)
+    assert result["inside"] == pytest.approx(2.7 / (2.7 + 453))
 
 
-def test_a_constant_map_is_at_chance(brain, truth):
-    result = score(np.ones(brain.shape), truth, brain)
+def test_small_numbers_by_hand():
+    """Six voxels, the planted ones second and fifth; -3 and 3 are equally strong."""
+    volume, truth = np.array([-3.0, 3, 2, 1, 1, 0]).reshape(6, 1, 1), np.array([0, 1, 0, 0, 1, 0]).reshape(6, 1, 1)
+    result = score(volume, truth, np.ones(volume.shape))
+    assert result["auc"] == pytest.approx((3.5 + 1.5) / 8)  # of the four others, how many are weaker
+    assert result["average_precision"] == pytest.approx((1 / 2 + 2 / 5) / 2)
+    assert result["dice"] == 0.5
+    assert result["inside"] == pytest.approx(4 / 10)
+    assert result["pointing"] == 0.5
+
+
+def test_dice_is_that_of_two_masks(brain, truth):
+    """Also where the map is 0 nearly everywhere, and fewer voxels can be marked than were planted."""
+    volume = np.random.default_rng(3).normal(size=brain.shape)
+    for one in (volume + (truth > 0), np.where(np.indices(brain.shape)[0] == 3, volume, 0)):
+        assert score(one, truth, brain)["dice"] == dice(top_voxels(one, brain, 27), truth > 0, brain)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_constant_map_is_at_chance(brain, truth, value):
+    result = score(np.full(brain.shape, value), truth, brain)
     assert result["auc"] == pytest.approx(0.5)
-    assert result["dice"] < 0.25
-    assert score(np.zeros(brain.shape), truth, brain)["dice"] == 0
+    assert result["average_precision"] == pytest.approx(27 / 480)
+    assert result["pointing"] == pytest.approx(27 / 480)
+    if value:
+        assert result["inside"] == pytest.approx(27 / 480)
+        assert result["dice"] < 0.25
+    else:
+        assert np.isnan(result["inside"])
+        assert result["dice"] == result["dice_chance"] == 0
 
 
-def test_random_maps_have_the_dice_of_chance(brain, truth):
+def test_random_maps_have_the_scores_of_chance(brain, truth):
     rng = np.random.default_rng(0)
-    results = pd.DataFrame([score(rng.normal(size=brain.shape), truth, brain) for _ in range(400)])
-    assert results["auc"].mean() == pytest.approx(0.5, abs=0.01)
-    assert results["dice"].mean() == pytest.approx(results["dice_chance"].mean(), abs=0.006)
+    results = [score(rng.normal(size=brain.shape), truth, brain) for _ in range(400)]
+    means, chance = pd.DataFrame(results).mean(), pd.DataFrame([chance_of(one) for one in results]).mean()
+    for name, reach in {"auc": 0.01, "average_precision": 0.013, "dice": 0.006, "inside": 0.003}.items():
+        assert means[name] == pytest.approx(chance[name], abs=reach)
+    assert means["pointing"] == pytest.approx(chance["pointing"], abs=0.04)
 
 
 def test_a_flip_of_map_or_truth_is_seen(brain, truth):
@@ -61,7 +92,8 @@ def test_where_nothing_was_planted_nothing_is_scored(brain):
     for empty in (np.zeros(brain.shape), (~brain).astype(int)):
         scores = score(np.ones(brain.shape), empty, brain)
         assert scores["voxels"] == 0
-        assert np.isnan([scores["auc"], scores["dice"], scores["dice_chance"]]).all()
+        assert np.isnan([scores[name] for name in scores if name != "voxels"]).all()
+        assert np.isnan(list(chance_of(scores).values())).all()
 
 
 def test_a_truth_without_rest_is_refused(brain, truth):

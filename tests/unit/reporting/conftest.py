@@ -133,7 +133,19 @@ def contents(tmp_path):
         # In disorder on purpose: the page sorts.
         "top_regions": regions[regions["rank"] <= 11].sample(frac=1, random_state=0),
         "planted_regions": planted,
-        "localization": pd.DataFrame({"method": METHODS, "group": "joint", "auc": [0.9, 0.5]}),
+        "localization": pd.DataFrame(
+            {
+                "method": [*METHODS, *METHODS],
+                "group": "joint",
+                "level": ["people", "people", "population", "population"],
+                "n": [2, 2, 1, 1],
+                "auc": [0.7, 0.5, 0.9, 0.5],
+                "auc_sd": [0.1, 0.1, np.nan, np.nan],
+                "auc_chance": [0.5, 0.5, 0.55, 0.52],
+                "auc_chance_95": [np.nan, np.nan, 0.7, 0.66],
+                "auc_p": [np.nan, np.nan, 0.001, 0.5],
+            }
+        ),
         "index": pd.DataFrame({"participant_id": ids, "dice": [0.93, 0.97]}),
         "explained": pd.DataFrame(
             {"method": METHODS, "people": 2, "explained": "M-F", **dict.fromkeys(CONSERVATION, np.nan)}

@@ -152,7 +152,7 @@ def test_a_map_of_zeros_is_said_to_be_one(contents, tmp_path):
         contents["tables"]["planted_regions"],
         lambda table: table.assign(rank=table["rank"].astype(float).where(table["method"] != "gradcam"), in_top=False),
     )
-    rewrite(contents["tables"]["localization"], lambda table: table.assign(auc=[0.9, np.nan]))
+    rewrite(contents["tables"]["localization"], lambda table: table.assign(auc=[0.7, np.nan, 0.9, np.nan]))
     _, reader = page(contents, tmp_path)
     assert "Grad-CAM : none of 2 planted regions among its top 5; its map is 0 in every region." in reader.text
     assert reader.text.count("Finds planted voxels") == 1

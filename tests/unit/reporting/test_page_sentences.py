@@ -67,3 +67,35 @@ def test_the_noise_test_names_its_metric_and_a_model_that_knew_the_people(conten
     assert wording.NOISE_IN_SAMPLE not in html
     contents["config"]["interpret"]["weights"] = "network.safetensors"
     assert wording.NOISE_IN_SAMPLE in page(contents, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("survives", "said"), [("True", "<b>Grad-CAM</b>: the maps stay alike"), ("False", "No method")]
+)
+def test_methods_that_survive_randomised_layers_are_named(contents, tmp_path, survives, said):
+    path = contents["tables"]["cohort"].parent / "randomization_verdicts.tsv"
+    row = {"method": "gradcam", "measure": "spearman", "layers": 3, "similarity": 0.7, "threshold": 0.5}
+    write_table(pd.DataFrame([row | {"survives": survives}]), path)
+    assert 'id="trust"' not in page(contents, tmp_path)
+    contents["tables"]["randomization_verdicts"] = path
+    html = page(contents, tmp_path)
+    assert said in html
+    assert ("not show what the network has learned" in html) == (survives == "True")
+
+
+def test_faithfulness_of_maps_stands_beside_random_order_and_brightness(contents, tmp_path):
+    row = {"method": "gradcam", "replacement": "blur", "kind": "deletion", "people": 8, "auc": 0.5, "sd": 0.1}
+    row |= {"difference_to_random": 0.25, "p_random": 0.01, "difference_to_intensity": -0.125, "p_intensity": 0.4}
+    rows = [
+        row | {"order": order, "measure": measure}
+        for order in ("map", "random")
+        for measure in ("probability", "accuracy")
+    ]
+    path = contents["tables"]["cohort"].parent / "faithfulness.tsv"
+    write_table(pd.DataFrame(rows), path)
+    contents["tables"]["faithfulness"] = path
+    html = page(contents, tmp_path)
+    section = html[html.index('id="trust"') : html.index('id="overlap"')]
+    rows = re.findall(r"<tr>.*?</tr>", section, flags=re.DOTALL)
+    assert sum("deletion" in row for row in rows) == 1  # one measure, and of the references their differences
+    assert "−0.12" in section

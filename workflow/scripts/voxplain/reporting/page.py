@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from voxplain.attribution import CONTRIBUTIONS
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
-from voxplain.reporting import captions, model_tables, style, tables, verdicts, wording
+from voxplain.reporting import captions, model_tables, style, tables, trust, verdicts, wording
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
 from voxplain.reporting.reading import NAMES, has_intervals
@@ -25,13 +25,14 @@ TABLES = {
         *("roc", "calibration", "calibration_summary", "hyperparameters", "permutations", "grouping", "confounds"),
         *("features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"),
         *("first_layer", "first_layer_counts", "age_gap", "noise_utility"),
+        *("randomization", "randomization_verdicts", "faithfulness", "faithfulness_curves"),
     },
 }
 NAMED = {"features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"}
 FIGURES = {
     *("training", "accuracy", "dice", "montage", "maps", "regions"),
     *("roc", "calibration", "confounds", "importance", "morphometry", "first_layer", "visualisation"),
-    "noise_utility",
+    *("noise_utility", "randomization", "faithfulness"),
 }
 
 
@@ -85,6 +86,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "phantom": config["cohort"].get("source") == "phantom",
         "found": None if planted is None else verdicts.find_planted(planted, methods),
         "top": config.get("report", {}).get("top_regions"),
+        "survivors": trust.survivors(frames),
         "sections": _method_sections(
             explained, figures, top, frames.get("localization"), contents.get("differences") or {}
         ),
@@ -181,8 +183,9 @@ def _method_sections(explained, figures, top, localization, differences) -> list
         pictures = figures.get("maps", {}).get(method, {})
         truth = None
         if localization is not None:
-            rows = localization[(localization["method"] == method) & (localization["group"] == "joint")]
-            truth = None if rows["auc"].isna().all() else verdicts.number(rows["auc"].iloc[0])
+            of_population = (localization["group"] == "joint") & (localization["level"] == "population")
+            rows = localization[of_population & (localization["method"] == method)]
+            truth = verdicts.found_in_words(rows.iloc[0]) if len(rows) else None
         sections.append(
             {
                 "method": method,
@@ -220,6 +223,10 @@ def _groups(config: Mapping) -> list[str]:
     return ["joint", *(config["cohort"].get("labels") or [])]
 
 
+def _beside_chance(measure: str) -> list[str]:
+    return [f"{measure}{what}" for what in ("", "_sd", "_chance", "_chance_95", "_p")]
+
+
 def _tables(frames: Mapping[str, pd.DataFrame], methods: Sequence[str], config: Mapping) -> dict[str, tables.Table]:
     groups = _groups(config)
     columns = {
@@ -227,17 +234,21 @@ def _tables(frames: Mapping[str, pd.DataFrame], methods: Sequence[str], config: 
             ["group", "method_a", "method_b"],
             ["group", "method_a", "method_b", "dice", "dice_chance", "spearman", "agreement", "voxels_a", "voxels_b"],
         ),
-        "localization": (["group", "method"], ["group", "method", "auc", "dice", "dice_chance"]),
+        "localization": (
+            ["group", "method", "level"],
+            ["group", "method", "level", "n", *_beside_chance("auc"), *_beside_chance("dice"), "inside", "pointing"],
+        ),
     }
     shown = {"cohort": tables.show_cohort(frames["cohort"])} | model_tables.show_models(frames)
     for name, (by, names) in columns.items():
         if name in frames and not frames[name].empty:
-            shown[name] = tables.show(tables.arrange(frames[name], methods, by, groups), names)
+            titles = {"inside": "In the truth", "n": "Maps"}
+            shown[name] = tables.show(tables.arrange(frames[name], methods, by, groups), names, titles)
     if "planted_regions" in frames:
         shown["planted_regions"] = tables.pivot_planted(frames["planted_regions"], methods)
     if "first_layer_counts" in frames:
         shown["first_layer_counts"] = model_tables.show_first_layer(frames["first_layer_counts"])
-    return shown | model_tables.show_morphometry(frames)
+    return shown | model_tables.show_morphometry(frames) | trust.show_trust(frames)
 
 
 def _model_facts(frames: Mapping[str, pd.DataFrame], performance: verdicts.Performance, external: bool) -> dict:

@@ -21,6 +21,9 @@ class Cell:
     sort: str
 
 
+LEVELS = {"population": "population map", "people": "single people, mean"}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table for the template: (title, is a number) per column, and rows of cells."""
@@ -39,6 +42,14 @@ def _group(value: object) -> str:
 
 def _method(value: object) -> str:
     return style.method_title(str(value))
+
+
+def _level(value: object) -> str:
+    return LEVELS.get(str(value), str(value))
+
+
+def _measure(value: object) -> str:
+    return str(value).replace("_", ", ")
 
 
 def _flag(value: object) -> str:
@@ -138,6 +149,26 @@ COLUMNS: dict[str, tuple[str, Callable[[object], str], bool]] = {
     "group": ("Maps of", _group, False),
     "dice": ("Dice", number, True),
     "dice_chance": ("Dice by chance", number, True),
+    "dice_sd": ("SD", number, True),
+    "dice_chance_95": ("95th percentile", number, True),
+    "dice_p": ("p", chance_of_error, True),
+    "auc_sd": ("SD", number, True),
+    "auc_chance": ("AUC by chance", number, True),
+    "auc_chance_95": ("95th percentile", number, True),
+    "auc_p": ("p", chance_of_error, True),
+    "level": ("Of", _level, False),
+    "measure": ("Measure", _measure, False),
+    "layers": ("Random layers", whole, True),
+    "similarity": ("Likeness", number, True),
+    "threshold": ("Threshold", number, True),
+    "survives": ("Survives", _flag, False),
+    "replacement": ("Replaced by", _text, False),
+    "people": ("People", whole, True),
+    "difference_to_random": ("Beyond random", _difference, True),
+    "p_random": ("p", chance_of_error, True),
+    "difference_to_intensity": ("Beyond brightness", _difference, True),
+    "p_intensity": ("p", chance_of_error, True),
+    "pointing": ("Peak in the truth", number, True),
     "agreement": ("Agreement with background", number, True),
     "spearman": ("Spearman", number, True),
     "voxels_a": ("Voxels", whole, True),
@@ -225,6 +256,7 @@ def arrange(frame: pd.DataFrame, methods: Sequence[str], by: Sequence[str], grou
         "method_a": methods,
         "method_b": methods,
         "group": ["joint", *(group for group in groups if group != "joint")],
+        "level": list(LEVELS),
     }
 
     def key(column: pd.Series) -> pd.Series:

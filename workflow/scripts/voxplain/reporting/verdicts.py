@@ -176,6 +176,13 @@ def conservation(explained: pd.Series) -> str:
     return f"median {number(median)}, quartiles {number(low)} and {number(high)}"
 
 
+def found_in_words(row: pd.Series) -> str | None:
+    """Return the AUC of a population map against the truth beside that of a misplaced truth; None without a truth."""
+    if pd.isna(row["auc"]):
+        return None
+    return f"{number(row['auc'])} (misplaced truth: up to {number(row['auc_chance_95'])})"
+
+
 def number(value: float, digits: int = 2) -> str:
     """Return a number for reading: two decimals, three significant digits when it is large, ``n/a`` for NaN."""
     if pd.isna(value):

@@ -133,6 +133,24 @@ FIRST_LAYER = (
     "not seen; Welch's t-test with a false discovery rate of 5 % over the features of one fold. Every network numbers "
     "its features by itself, so folds are shown side by side and never pooled."
 )
+LOCALIZATION = (
+    "Chance of a population map: the same map held against the planted configuration, flipped and moved to other "
+    "places of the brain (mean, and 95th percentile), p being the share of places that score as high. Maps are smooth, "
+    "so that chance may lie well apart from 0.50. Chance of single people's maps is that of random voxels. In the "
+    "truth: share of the map that lies there; peak in the truth: whether its strongest voxel does."
+)
+RANDOMIZATION = (
+    "After Adebayo et al. 2018. Likeness is Spearman's rho inside the brain, of absolute values for maps without "
+    "signs. Absolute values of maps that multiply with the image are alike by chance already, at about 0.5, and the "
+    "structural similarity (SSIM) of maps that are near 0 almost everywhere is high by chance too: both are drawn, "
+    "and neither is judged by."
+)
+FAITHFULNESS = (
+    "A difference is positive where the order of the map is the more faithful one; p-values come from Wilcoxon's "
+    "signed-rank test over people and are not corrected for the number of methods. Images with voxels taken away are "
+    "unlike any that the network has seen, so that part of what it answers is surprise; that is why random order and "
+    "brightness stand beside it."
+)
 AGE_GAP = (
     "Predictions are pulled towards the mean, so that the raw difference follows the truth itself. Corrected: without "
     "the line of predictions over truth, fitted to the held-out people of the other folds. The corrected difference "
