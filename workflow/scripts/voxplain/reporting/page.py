@@ -11,6 +11,7 @@ from voxplain.attribution import CONTRIBUTIONS
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_text
 from voxplain.reporting import captions, model_tables, style, tables, trust, verdicts, wording
+from voxplain.reporting.cohort import cohort_facts
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.privacy import public_settings, refuse_private_fields, refuse_private_paths
 from voxplain.reporting.reading import NAMES, has_intervals
@@ -80,7 +81,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     external = bool(config.get("interpret", {}).get("weights"))
     facts = {
         "name": config["name"],
-        "cohort": _cohort_facts(config, frames),
+        "cohort": cohort_facts(config, frames),
         "performance": performance,
         "external": external,
         "phantom": config["cohort"].get("source") == "phantom",
@@ -146,34 +147,6 @@ def _all_paths(tree: object):
             yield from _all_paths(branch)
     else:
         yield Path(tree)
-
-
-def _relatives(config: Mapping, known: bool) -> str:
-    """Return the caution about relatives, if one is due: a network from outside has no folds to tear families apart."""
-    if config.get("interpret", {}).get("weights"):
-        return ""
-    if not known:
-        return wording.RELATIVES_UNKNOWN
-    return "" if config.get("folds", {}).get("grouped", True) else wording.RELATIVES_SPLIT
-
-
-def _cohort_facts(config: Mapping, frames: Mapping[str, pd.DataFrame]) -> dict:
-    cohort = config["cohort"]
-    values = dict(zip(frames["cohort"]["key"].astype(str), frames["cohort"]["value"], strict=True))
-    labels = list(cohort.get("labels") or [])
-    counts = {label: str(values[f"class_{label}"]) for label in labels if f"class_{label}" in values}
-    index = frames.get("index")
-    overlap = None
-    if index is not None and "dice" in index and index["dice"].notna().any():
-        overlap = (verdicts.number(index["dice"].median()), verdicts.number(index["dice"].min()))
-    return {
-        "target": cohort["target"],
-        "labels": labels,
-        "counts": counts,
-        "relatives": _relatives(config, known=str(values.get("grouped", "")).lower() not in ("no", "false")),
-        "excluded": len(frames["excluded"]) if "excluded" in frames else 0,
-        "overlap": overlap,
-    }
 
 
 def _method_sections(explained, figures, top, localization, differences) -> list[dict]:
