@@ -2,8 +2,8 @@
 
 import torch
 
-from voxplain.attribution.choosing import choose_people, default_target
-from voxplain.attribution.registry import find_method
+from voxplain.attribution.choosing import choose_people
+from voxplain.attribution.explaining import target_kind
 from voxplain.attribution.targets import target_weights
 from voxplain.base.device import on_device
 from voxplain.base.files import read_array, read_table, write_table
@@ -43,9 +43,7 @@ def run(
 def _targets(model, metadata, method, kind, images, people):
     """Return what the maps of the run explain, by the answers of the network that was trained."""
     labels = [str(label) for label in metadata["labels"] or []]
-    kind = kind or default_target(labels)
-    if kind == "contrast" and find_method(method).explains_probability:
-        kind = "predicted"
+    kind = target_kind(method, kind, labels)
     logits = None
     if labels and kind == "predicted":
         network = frozen_copy(model)

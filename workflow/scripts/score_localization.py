@@ -6,7 +6,8 @@ from voxplain.attribution.choosing import choose_people
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
-from voxplain.evaluation.localization import planted_ranks, score_people
+from voxplain.evaluation.localization import score_people
+from voxplain.evaluation.planted_regions import planted_ranks
 from voxplain.evaluation.shuffled_truth import COLUMNS, score_beside_chance, shuffle_truth
 from voxplain.population.groups import members_of
 from voxplain.population.maps import read_on_grid, walk_maps

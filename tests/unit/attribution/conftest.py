@@ -6,11 +6,6 @@ from torch import nn
 from voxplain.models.voxel_cnn import VoxelCNN
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def small_cnn():
     """A small VoxelCNN in training mode with BatchNorm statistics that are not trivial."""

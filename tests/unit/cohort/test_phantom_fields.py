@@ -23,14 +23,6 @@ from voxplain.cohort.phantom.settings import PhantomSettings
 from voxplain.imaging.grid import COMMON, HCP, Grid
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_positions_are_voxel_centres_in_mm():
     points = positions(HCP.rescaled((13, 31, 10)))
     affine = HCP.rescaled((13, 31, 10)).affine

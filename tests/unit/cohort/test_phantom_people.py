@@ -6,7 +6,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.ndimage import center_of_mass
 
 from voxplain.base.errors import InputError
@@ -20,14 +19,6 @@ from voxplain.imaging.grid import COMMON, HCP, mni_brain, resample_to
 # Little chance in the effects and the bias field, so that a few people suffice.
 SETTINGS = PhantomSettings(people=12, grid="common", family_size=2, effect_spread=0.1, bias=0.03)
 NATIVE = replace(SETTINGS, space="acpc")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

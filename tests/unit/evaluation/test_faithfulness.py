@@ -20,11 +20,6 @@ REGRESSION = {"task": "regression", "labels": [], "target_mean": 50.0, "target_s
 CLASSES = {"task": "classification", "labels": ["A", "B"], "target_mean": None, "target_sd": None}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def stack():
     return np.random.default_rng(0).standard_normal((N, *SHAPE)).astype(np.float32)

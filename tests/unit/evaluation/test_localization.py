@@ -4,7 +4,8 @@ import pytest
 
 from voxplain.base.errors import InputError
 from voxplain.base.files import read_table, write_table
-from voxplain.evaluation.localization import MEASURES, chance_of, planted_ranks, score
+from voxplain.evaluation.localization import MEASURES, chance_of, score
+from voxplain.evaluation.planted_regions import planted_ranks
 from voxplain.population.overlap import dice
 from voxplain.population.threshold import top_voxels
 

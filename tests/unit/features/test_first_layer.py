@@ -11,14 +11,6 @@ from voxplain.models.voxel_cnn import VoxelCNN
 SIDE = 8
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Plain(nn.Module):
     """Feature 0 hands the image on, feature 1 is 3 everywhere; what follows spoils the activations in place."""
 

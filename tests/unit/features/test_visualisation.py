@@ -17,14 +17,6 @@ from voxplain.models.voxel_cnn import VoxelCNN
 SHAPE = (14, 16, 12)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def still(**changes):
     """Settings without chance: no transforms, no noise, the whole volume free."""
     return VisualisationSettings(

@@ -18,14 +18,6 @@ from voxplain.models.voxel_cnn import VoxelCNN
 SHAPE = (12, 14, 10)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def looking():
     """A first convolution that looks at the voxel in the middle of its kernel, bright (0) or dark (1)."""

@@ -12,14 +12,6 @@ from voxplain.features.regularisers import Transforms, blurred, sum_of_squares, 
 from voxplain.models.voxel_cnn import VoxelCNN
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def volumes():
     return torch.from_numpy(np.random.default_rng(0).normal(size=(2, 9, 10, 7)).astype(np.float32))

@@ -15,15 +15,6 @@ from voxplain.imaging.grid import COMMON
 from voxplain.models.checkpoint import save_checkpoint
 from voxplain.models.voxel_cnn import VoxelCNN
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 ARGUMENTS = {"shape": list(COMMON.shape), "channels": 2, "blocks": 2, "outputs": 1, "dropout": 0.0}
 SETTINGS = {"steps": 2, "rotation": 0, "scale": 0, "jitter": 0}
 

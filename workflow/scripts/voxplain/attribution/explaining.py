@@ -113,8 +113,7 @@ def explain_people(
     """
     options = dict(settings)
     labels = [str(label) for label in metadata["labels"] or []]
-    kind = options.pop("target", None) or default_target(labels)
-    check_kind(kind, labels)
+    kind = target_kind(method, options.pop("target", None), labels)
     if noise_model is not None and noise_model.fold != metadata.get("fold"):
         raise InputError(
             f"the noise model was trained against the network of fold {noise_model.fold}, but the one to be explained "
@@ -122,8 +121,6 @@ def explain_people(
         )
     batch_size = batch_size or usual_batch_size(torch.device(device), checked_settings(method, options))
     probability = find_method(method).explains_probability or options.get("start") == "probability"
-    if kind == "contrast" and find_method(method).explains_probability:
-        kind = "predicted"
     partial = Path(partial_folder)
     with _held(partial):
         waiting = [i for i, person in enumerate(ids) if not _row_file(partial, person).exists()]
@@ -144,6 +141,21 @@ def explain_people(
                 _keep(partial, ids[i], true[place], texts[place], result, place)
                 progress.step()
         _publish(partial, ids, Path(out_folder))
+
+
+def target_kind(method: str, kind: str | None, labels: Sequence[str]) -> str:
+    """Return what a method explains, as the config says it or by default.
+
+    Of a contrast a method that lowers a probability takes the predicted class.
+
+    Raises
+    ------
+    InputError
+        See `voxplain.attribution.targets.check_kind`.
+    """
+    kind = kind or default_target(labels)
+    check_kind(kind, labels)
+    return "predicted" if kind == "contrast" and find_method(method).explains_probability else kind
 
 
 @contextmanager
