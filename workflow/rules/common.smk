@@ -220,18 +220,24 @@ def volumes_of_batch(wildcards):
     }
 
 
+@lru_cache(maxsize=None)
 def code_of(script, without=()):
     """Fingerprint of a rule's script and the library under it; what only prints does not count."""
     path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
     return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
 
 
-def code_of_method(wildcards, script="explain"):
-    """What all methods share, without the methods' own modules, and the code of one method in full."""
+@lru_cache(maxsize=None)
+def modules_of_methods():
+    """The modules that belong to single methods: those of the package that are named after them."""
     modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
     own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
-    shared = code_of(script, [f"voxplain.attribution.{name}" for name in own])
-    return shared + code_of(f"voxplain/attribution/{wildcards.method}")
+    return tuple(f"voxplain.attribution.{name}" for name in own)
+
+
+def code_of_method(wildcards, script="explain"):
+    """What all methods share, without the methods' own modules, and the code of one method in full."""
+    return code_of(script, modules_of_methods()) + code_of(f"voxplain/attribution/{wildcards.method}")
 
 
 def noise_models(wildcards):

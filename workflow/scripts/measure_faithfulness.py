@@ -24,7 +24,7 @@ def run(
     chosen = choose_people(everybody, people, seed)
     measured = chosen[chosen["fold"] == fold]
     training = everybody[everybody["fold"] != fold]
-    volumes, ids = read_array(stack), list(measured["participant_id"])
+    volumes, ids, population_mean = read_array(stack), list(measured["participant_id"]), read_on_grid(mean)
     known = {"metadata": metadata, "brain": read_on_grid(brain) > 0, "shares": shares, "seed": seed}
     tables = []
     with on_device(*device) as computing:
@@ -34,7 +34,7 @@ def run(
                 # A network from elsewhere has no training side here: everybody else may be a donor.
                 candidates = everybody if training.empty else training
                 donors = draw_donors(measured, candidates, metadata["task"], draws, seed)
-            replacement = Replacement(name, read_on_grid(mean), blur_sigma, volumes, donors)
+            replacement = Replacement(name, population_mean, blur_sigma, volumes, donors)
             table = measure(
                 model, walk_maps(maps, ids) if ids else (), volumes, list(measured["row"]), ids,
                 list(measured["target"]), replacement=replacement, device=computing, **known,
