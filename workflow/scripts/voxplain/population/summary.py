@@ -81,7 +81,7 @@ def _moments(
     """Return the number of maps, their mean and their variance (ddof 1; for ``t`` only)."""
     count, mean, squares = 0, None, None
     for person, volume in maps:
-        values = _prepared(volume, statistic, normalise)
+        values = prepared(volume, statistic, normalise)
         if mean is None:
             mean, squares = np.zeros(values.shape), np.zeros(values.shape)
         if values.shape != mean.shape:
@@ -103,7 +103,8 @@ def _over_error(mean: np.ndarray, error_squared: np.ndarray) -> np.ndarray:
     return np.divide(mean, error, out=np.zeros_like(mean), where=error > 0).astype(np.float32)
 
 
-def _prepared(volume: np.ndarray, statistic: str, normalise: str) -> np.ndarray:
+def prepared(volume: np.ndarray, statistic: str, normalise: str = "none") -> np.ndarray:
+    """Return what a statistic averages over people: max(map, 0), |map| or the map itself, float64; see `summarise`."""
     values = np.asarray(volume, dtype=np.float64)
     if statistic == "mean_rectified":
         values = np.maximum(values, 0)
