@@ -29,7 +29,7 @@ def test_everybody_counts_alike_and_thirds_leave_the_middle_out():
     np.testing.assert_allclose(weights, [-0.5, -0.5, 0, 0, 1])
 
 
-@pytest.mark.parametrize("how, groups", [("median", ["F"]), ("difference", ["F"]), ("mean", ["F", "X"])])
+@pytest.mark.parametrize(("how", "groups"), [("median", ["F"]), ("difference", ["F"]), ("mean", ["F", "X"])])
 def test_what_cannot_be_joined_is_refused(how, groups):
     with pytest.raises(InputError):
         person_weights(PEOPLE, how, groups)
