@@ -18,6 +18,7 @@ validate(config, "workflow/schemas/config.schema.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/models.smk"
@@ -25,6 +26,7 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/maps.smk"
 include: "workflow/rules/population.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/reproducibility.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"

@@ -1,4 +1,4 @@
-# Purpose: what the stages share: names, checks of the config, wildcard constraints, input functions.
+# Purpose: what the stages share: names, checks of the config, wildcard constraints. What rules ask for is in inputs.smk.
 import re
 from functools import lru_cache
 from math import ceil
@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from voxplain.attribution import METHOD_NAMES
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
+from voxplain.base.seeds import seed_for
 from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
 from voxplain.cohort.people import count_people, data_root, found_people, read_roster
 from voxplain.cohort.people import target_is_restricted
@@ -35,6 +36,7 @@ THIRDS = list(TERTILES) if config["population"]["tertiles"] and not CLASSES else
 GROUPS = [*CLASSES, *THIRDS, "joint"]
 METHODS = list(config["maps"]["methods"])
 STATISTICS = config["population"]["statistics"]
+STATISTIC = STATISTICS[0]  # makes masks and tables
 EXTERNAL = config["interpret"]["weights"] is not None
 FOLDS = ["external"] if EXTERNAL else [str(fold) for fold in range(config["folds"]["count"])]
 BASELINES = list(config["baselines"]["models"])
@@ -45,9 +47,17 @@ UNGROUPED = config["folds"]["compare_ungrouped"]
 FIRST_LAYER = config["features"]["first_layer"] and len(CLASSES) == 2 and not EXTERNAL
 VISUALISATION = config["features"]["visualisation"]
 VISUALISED = FOLDS[: VISUALISATION["folds"]]
-FAITHFULNESS, RANDOMIZATION = (config["evaluation"][name] for name in ("faithfulness", "randomization"))
+EVALUATION = config["evaluation"]
+FAITHFULNESS, RANDOMIZATION, REPRODUCIBILITY = (
+    EVALUATION[name] for name in ("faithfulness", "randomization", "reproducibility")
+)
 # The map of noise is that of a model of its own, which does not follow the network's weights.
 RANDOMIZED = [method for method in METHODS if method != "noise"]
+# Networks that were trained once more, with one thing changed; `shuffled` is the control whose maps should differ.
+CHANGES = ("seed", "dropout", "folds", "weights", "shuffled")
+AGAIN = [f"{change}-{number}" for change in CHANGES for number in range(1, REPRODUCIBILITY[change] + 1)]
+AGAIN = AGAIN if RANDOMIZED and REPRODUCIBILITY["people"] else []
+AGAIN_FOLDS = FOLDS[: REPRODUCIBILITY["networks"]]
 # Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
 CONFOUNDS = not EXTERNAL
 
@@ -60,11 +70,14 @@ if PHANTOM:  # its parcels are the demo's atlas
     }
 ATLASES = list(config["atlases"])
 # What was planted lies in MNI space and tells women from men; other maps cannot be held against it.
-SCORED = (
-    PHANTOM
+PLANTED_REGIONS = bool(
+    METHODS
+    and PHANTOM
+    and not EVALUATION["localization"]["truth"]
     and COHORT["target"] == "Gender"
     and (COHORT["phantom"]["space"] == "mni" or config["images"]["align"] in ("affine", "syn"))
 )
+SCORED = PLANTED_REGIONS or bool(METHODS and EVALUATION["localization"]["truth"])
 
 
 @lru_cache(maxsize=None)
@@ -90,6 +103,8 @@ wildcard_constraints:
     model="|".join(MORPHOMETRY) or "none",
     scheme="folds|folds_ungrouped",
     run=r"ungrouped|permutation-\d+",
+    variant=r"(?:" + "|".join(CHANGES) + r")-\d+",
+    number=r"\d+",
 
 
 @lru_cache(maxsize=None)
@@ -135,142 +150,6 @@ plainly(check_size_settings, COHORT, config["images"])
 SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"], roster())
 AGE_COLUMNS = ("Age", "Age_in_Yrs") if COHORT["source"] != "table" else (COHORT["table"]["age_column"],)
 TARGET_IS_AGE = COHORT["target"] in AGE_COLUMNS
-
-
-def where_size_is_known(path):
-    """A file that is made only where head size is known."""
-    return [path] if SIZE_KNOWN else []
-
-
-def people_of_batch(wildcards):
-    """The found people of a batch. Cut by the tables' ids, so that one image more or less changes one batch only."""
-    return found()[found()["participant_id"].isin(set(listed_ids()[int(wildcards.batch) :: len(BATCHES)]))]
-
-
-def map_folders(method, folds=FOLDS):
-    return [f"{RESULTS}/{MAPS}/{method}/fold-{fold}_part-{part}" for fold in folds for part in PARTS]
-
-
-def people_of_faithfulness(method):
-    """How many people's maps are tested: no more than the method has explained."""
-    counts = [FAITHFULNESS["people"], config["maps"]["methods"][method]["people"]]
-    return min(count for count in counts if count is not None)
-
-
-def volumes_folder(path):
-    """The phantom's volumes go when they have been read, unless the config keeps them."""
-    folder = directory(path)
-    return folder if PHANTOM and COHORT["phantom"]["keep_volumes"] else temp(folder)
-
-
-def cohort_tables(wildcards):
-    """Tables that the participants come from."""
-    if PHANTOM:
-        return {
-            "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
-            "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
-        }
-    section = COHORT_OF_FOLDS[COHORT["source"]]
-    keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
-    return {key: section[key] for key in keys if section.get(key)}
-
-
-def confounder_tables(wildcards):
-    """Tables that head size and age come from."""
-    tables = cohort_tables(wildcards)
-    if COHORT["source"] == "hcp" and COHORT["hcp"]["freesurfer_csv"]:
-        tables["freesurfer_csv"] = COHORT["hcp"]["freesurfer_csv"]
-    return tables | ({"sizes": COHORT["size"]["file"]} if COHORT["size"]["file"] else {})
-
-
-def tables_of_the_phantom(wildcards, input):
-    """The phantom's tables are results; other sources name theirs in the config."""
-    return {key: input[key] for key in ("unrestricted_csv", "restricted_csv")} if PHANTOM else {}
-
-
-def feature_tables(wildcards):
-    """Tables of morphometry: those of the config, or the ones with FS_ columns that come with the source."""
-    named = config["baselines"]["features"]["tables"]
-    if PHANTOM:
-        named = named or [f"{RESULTS}/phantom/freesurfer.csv"]
-    elif COHORT["source"] == "hcp":
-        named = named or [COHORT["hcp"]["freesurfer_csv"] or COHORT["hcp"]["unrestricted_csv"]]
-    return {"tables": named}
-
-
-def predictions_of_models(wildcards):
-    """Predictions of every model, fold by fold, on the same folds."""
-    others = {
-        model: expand(f"{RESULTS}/private/baselines/folds/{model}_fold-{{fold}}.tsv", fold=FOLDS) for model in BASELINES
-    }
-    return {"cnn": expand(f"{RESULTS}/private/predictions_fold-{{fold}}.tsv", fold=FOLDS), **others}
-
-
-def volumes_of_batch(wildcards):
-    """Files that a batch reads. Only those that exist: people without an image were counted before."""
-    if PHANTOM:
-        return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
-    people = people_of_batch(wildcards)
-    root = data_root(COHORT)
-    return {
-        "volumes": [str(root / image) for image in people["image"]],
-        "masks": [str(root / mask) for mask in people["mask"].dropna()],
-        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
-        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
-    }
-
-
-@lru_cache(maxsize=None)
-def code_of(script, without=()):
-    """Fingerprint of a rule's script and the library under it; what only prints does not count."""
-    path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
-    return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
-
-
-@lru_cache(maxsize=None)
-def modules_of_methods():
-    """The modules that belong to single methods: those of the package that are named after them."""
-    modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
-    own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
-    return tuple(f"voxplain.attribution.{name}" for name in own)
-
-
-def code_of_method(wildcards, script="explain"):
-    """What all methods share, without the methods' own modules, and the code of one method in full."""
-    return code_of(script, modules_of_methods()) + code_of(f"voxplain/attribution/{wildcards.method}")
-
-
-def noise_models(wildcards):
-    """What the method noise needs beside the network."""
-    path = f"{RESULTS}/models/fold-{wildcards.fold}/noise.safetensors"
-    return [path] if wildcards.method == "noise" else []
-
-
-def how_to_join(wildcards):
-    """How a population map comes about, and the groups that it joins."""
-    if wildcards.group != "joint":
-        return "everybody", []
-    return joining(config, CLASSES, wildcards.method, wildcards.statistic)
-
-
-def maps_of_group(wildcards):
-    """The maps of people; for a joint map those of the groups that are joined."""
-    how, groups = how_to_join(wildcards)
-    if how in ("everybody", "welch"):
-        return map_folders(wildcards.method)
-    return expand(f"{RESULTS}/population/{wildcards.method}/{{group}}_{wildcards.statistic}.nii.gz", group=groups)
-
-
-def difference_of(method):
-    """The two groups whose difference the joint map of a method shows, if it does."""
-    how, groups = joining(config, CLASSES, method, STATISTICS[0])
-    return groups if how in ("difference", "welch") else []
-
-
-def atlas_files(wildcards):
-    settings = config["atlases"][wildcards.atlas]
-    return {key: settings[key] for key in ("image", "labels") if key in settings}
-
 
 # Jobs that compute with torch. Locally a job takes a free device itself (file locks); clusters read `gpu`.
 GPUS = 0 if config["device"] == "cpu" else 1

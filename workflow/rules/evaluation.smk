@@ -12,6 +12,7 @@ rule randomize_network:
         mean="{results}/images/mean.nii.gz",
         brain="{results}/images/brain_mask.nii.gz",
         folds="{results}/private/folds.tsv",
+        shuffled=network_with_shuffled_labels,
     output:
         "{results}/evaluation/randomization/{method}_fold-{fold}.tsv",
     log:
@@ -83,7 +84,7 @@ rule measure_faithfulness:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        people=lambda wildcards: people_of_faithfulness(wildcards.method),
+        people=lambda wildcards: people_tested("faithfulness", wildcards.method),
         replacements=FAITHFULNESS["replacements"],
         blur_sigma=FAITHFULNESS["blur_sigma"],
         draws=FAITHFULNESS["draws"],

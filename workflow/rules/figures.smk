@@ -204,7 +204,7 @@ rule draw_regions:
     input:
         regions="{results}/tables/regions_{atlas}.tsv",
         planted=lambda wildcards: (
-            f"{RESULTS}/tables/planted_regions.tsv" if SCORED and wildcards.atlas == "parcels" else []
+            f"{RESULTS}/tables/planted_regions.tsv" if PLANTED_REGIONS and wildcards.atlas == "parcels" else []
         ),
     output:
         report("{results}/figures/regions_{atlas}.svg", caption="../report/regions.rst", category="Regions"),

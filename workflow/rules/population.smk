@@ -1,7 +1,5 @@
-# Purpose: many maps -> one map a group, masks, overlap between methods, atlas tables, and the phantom's truth.
+# Purpose: many maps -> one map a group, masks, overlap between methods, atlas tables, and maps beside a known truth.
 # Inputs: maps/, images/brain_mask.nii.gz, atlases; outputs: population/, atlases/, tables/.
-
-STATISTIC = STATISTICS[0]
 
 
 rule summarise_maps:
@@ -23,9 +21,7 @@ rule summarise_maps:
         people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
         seed=config["seed"],
         task=COHORT["task"],
-        normalise=lambda wildcards: config["population"]["normalise_by_method"].get(
-            wildcards.method, config["population"]["normalise"]
-        ),
+        normalise=lambda wildcards: normalisation_of(wildcards.method),
         smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
         code=code_of("summarise_maps"),
     script:
@@ -138,10 +134,31 @@ rule tabulate_regions:
         "../scripts/tabulate_regions.py"
 
 
+rule prepare_truth:
+    """What the user knows to differ, on the common grid."""
+    input:
+        image=EVALUATION["localization"]["truth"] or [],
+        brain="{results}/images/brain_mask.nii.gz",
+    output:
+        "{results}/evaluation/truth.nii.gz",
+    log:
+        "{results}/logs/prepare_truth.log",
+    benchmark:
+        "{results}/benchmarks/prepare_truth.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        code=code_of("prepare_truth"),
+    script:
+        "../scripts/prepare_truth.py"
+
+
 rule score_localization:
-    """The phantom only: how well maps of people and population find what was planted, beside chance."""
+    """How well maps of people and population find what was planted, or is known, beside chance."""
     input:
         unpack(lambda wildcards: {method: map_folders(method) for method in METHODS}),
+        unpack(lambda wildcards: {f"{method}_shuffled": maps_with_shuffled_labels(method) for method in RANDOMIZED}),
+        unpack(truth_files),
         maps=expand(
             f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",
             method=METHODS,
@@ -149,12 +166,9 @@ rule score_localization:
         ),
         folds="{results}/private/folds.tsv",
         brain="{results}/images/brain_mask.nii.gz",
-        truth="{results}/phantom/truth.nii.gz",
-        truth_regions="{results}/phantom/truth_regions.tsv",
-        regions="{results}/tables/regions_parcels.tsv",
     output:
         localization="{results}/tables/localization.tsv",
-        planted="{results}/tables/planted_regions.tsv",
+        planted=["{results}/tables/planted_regions.tsv"] if PLANTED_REGIONS else [],
     log:
         "{results}/logs/score_localization.log",
     benchmark:
@@ -164,12 +178,16 @@ rule score_localization:
     params:
         methods=METHODS,
         groups=GROUPS,
+        joining={method: joining(config, CLASSES, method, STATISTIC) for method in METHODS},
+        statistic=STATISTIC,
+        normalise={method: normalisation_of(method) for method in METHODS},
+        smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
         top=config["report"]["top_regions"],
         people={method: config["maps"]["methods"][method]["people"] for method in METHODS},
         seed=config["seed"],
         task=COHORT["task"],
-        shuffles=config["evaluation"]["localization"]["shuffles"],
-        min_inside=config["evaluation"]["localization"]["min_inside"],
+        shuffles=EVALUATION["localization"]["shuffles"],
+        min_inside=EVALUATION["localization"]["min_inside"],
         code=code_of("score_localization"),
     script:
         "../scripts/score_localization.py"

@@ -49,8 +49,10 @@ if CHARTS["randomization"]:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["randomization", "randomization_verdicts"])
 if CHARTS["faithfulness"]:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["faithfulness", "faithfulness_curves"])
-if METHODS and SCORED:
-    TABLES += [f"{RESULTS}/tables/localization.tsv", f"{RESULTS}/tables/planted_regions.tsv"]
+if SCORED:
+    TABLES.append(f"{RESULTS}/tables/localization.tsv")
+if PLANTED_REGIONS:
+    TABLES.append(f"{RESULTS}/tables/planted_regions.tsv")
 MAPPED_ATLASES = ATLASES if METHODS else []
 POPULATION_MAPS = expand(
     f"{RESULTS}/population/{{method}}/{{group}}_{{statistic}}.nii.gz",

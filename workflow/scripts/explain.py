@@ -1,4 +1,4 @@
-"""Rule explain: the network of one fold in, the maps of one part of the people that it has not seen out."""
+"""Rules explain, explain_again: one fold's network in, the maps of one part of the people that it has not seen out."""
 
 import hashlib
 from itertools import chain
@@ -17,12 +17,14 @@ from voxplain.population.maps import read_on_grid
 
 def run(
     weights, stack, index, mean, folds, noise_model, output, *,
-    method, settings, fold, part, parts, seed, device, partial, code,
+    method, settings, fold, part, parts, seed, device, partial, code, sample=None,
 ):  # fmt: skip
     model, metadata = load_checkpoint(weights)
     options = dict(settings)
-    chosen_people = choose_people(read_private(folds, metadata["task"]), options.pop("people"), seed)
-    people = people_of_part(chosen_people, fold, part, parts)
+    everybody = read_private(folds, metadata["task"])
+    # Who is explained is drawn evenly from the folds of the run, whichever folds this network belongs to.
+    chosen = choose_people(read_private(sample or folds, metadata["task"]), options.pop("people"), seed)
+    people = people_of_part(everybody[everybody["participant_id"].isin(chosen["participant_id"])], fold, part, parts)
     ids, targets = list(people["participant_id"]), list(people["target"])
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     rows, volumes, population_mean = [places[person] for person in ids], read_array(stack), read_on_grid(mean)
@@ -35,9 +37,9 @@ def run(
         facts["noise_model"] = hashlib.sha256(Path(noise_model).read_bytes()).hexdigest()
     read = chain((volumes[row] for row in rows), [population_mean])
     state = f"{partial}_{partial_key(weights, facts, ids, code, targets, read)}"
-    with on_device(*device) as chosen:
+    with on_device(*device) as place:
         explain_people(
-            model, metadata, volumes, rows, ids, targets, method, options, chosen, batch_size, state, output, seed,
+            model, metadata, volumes, rows, ids, targets, method, options, place, batch_size, state, output, seed,
             population_mean, trained,
         )  # fmt: skip
     clear_folders(f"{partial}_*")  # of other settings, left by runs that did not end
@@ -48,18 +50,19 @@ if __name__ == "__main__":
         params, wildcards = snakemake.params, snakemake.wildcards
         run(
             **{name: snakemake.input[name] for name in ("weights", "stack", "index", "mean", "folds")},
-            noise_model=next(iter(snakemake.input.noise_model), None),
+            noise_model=next(iter(snakemake.input.get("noise_model", [])), None),
+            sample=snakemake.input.get("sample"),
             output=snakemake.output[0],
             method=wildcards.method,
             settings=params.settings,
             fold=wildcards.fold if wildcards.fold == "external" else int(wildcards.fold),
-            part=int(wildcards.part),
-            parts=params.parts,
+            part=int(wildcards.get("part", 0)),
+            parts=params.get("parts", 1),
             seed=params.seed,
             device=(params.device, params.torch_threads),
             # Beside the maps: unfinished maps are as private as finished ones.
             partial=Path(snakemake.output[0]).parents[2]
             / "partial"
-            / f"explain-{wildcards.method}-{wildcards.fold}-{wildcards.part}",
+            / "-".join(["explain", *Path(snakemake.output[0]).parts[-2:]]),
             code=params.code,
         )

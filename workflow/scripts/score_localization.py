@@ -1,4 +1,4 @@
-"""Rule score_localization: maps of people and population and the planted truth in, what each method found out."""
+"""Rule score_localization: maps of people and population and a truth in, how well each method found it out."""
 
 import pandas as pd
 
@@ -10,12 +10,13 @@ from voxplain.evaluation.localization import score_people
 from voxplain.evaluation.planted_regions import planted_ranks
 from voxplain.evaluation.shuffled_truth import COLUMNS, score_beside_chance, shuffle_truth
 from voxplain.population.groups import members_of
-from voxplain.population.maps import read_on_grid, walk_maps
+from voxplain.population.maps import JOINT, read_index, read_on_grid, walk_maps
+from voxplain.population.weights import joint_map
 
 
 def run(
-    maps, people_maps, folds, brain, truth, truth_regions, regions, localization, planted, *,
-    methods, groups, top, people, seed, task, shuffles, min_inside,
+    maps, people_maps, shuffled_labels, folds, brain, truth, truth_regions, regions, localization, planted, *,
+    methods, groups, joining, statistic, normalise, smoothing_fwhm_mm, top, people, seed, task, shuffles, min_inside,
 ):  # fmt: skip
     inside, where = read_on_grid(brain) > 0, read_on_grid(truth) > 0
     shuffled = shuffle_truth(where, inside, shuffles, seed, min_inside)
@@ -25,12 +26,22 @@ def run(
         explained = choose_people(everybody, people[method], seed)
         members = {group: members_of(group, explained) for group in groups}
         own = score_people(walk_maps(people_maps[method], explained["participant_id"]), where, inside, members)
-        both = [pd.DataFrame(population).assign(group=groups, n=1, level="population"), own.assign(level="people")]
-        # The two levels of a group under each other.
-        table = pd.concat(both).reindex(columns=COLUMNS).assign(method=method)
+        levels = [pd.DataFrame(population).assign(group=groups, n=1, level="population"), own.assign(level="people")]
+        if shuffled_labels[method]:
+            # A network that learned from shuffled labels: what its maps find is chance.
+            known = everybody["participant_id"].isin(read_index(shuffled_labels[method])["participant_id"])
+            control = joint_map(
+                walk_maps(shuffled_labels[method]), everybody[known], *joining[method], statistic, normalise[method],
+                smoothing_fwhm_mm, inside,
+            )  # fmt: skip
+            score = score_beside_chance(control, where, inside, shuffled)
+            levels.append(pd.DataFrame([score]).assign(group=JOINT, n=1, level="shuffled labels"))
+        # The levels of a group under each other.
+        table = pd.concat(levels).reindex(columns=COLUMNS).assign(method=method)
         tables.append(table.set_index("group", drop=False).loc[list(groups)])
     write_table(pd.concat(tables), localization)
-    write_table(planted_ranks(read_table(regions), read_table(truth_regions), top), planted)
+    if planted:
+        write_table(planted_ranks(read_table(regions), read_table(truth_regions), top), planted)
 
 
 if __name__ == "__main__":
@@ -38,15 +49,20 @@ if __name__ == "__main__":
         run(
             snakemake.input.maps,
             {method: snakemake.input.get(method) for method in snakemake.params.methods},
+            {method: snakemake.input.get(f"{method}_shuffled") for method in snakemake.params.methods},
             snakemake.input.folds,
             snakemake.input.brain,
             snakemake.input.truth,
-            snakemake.input.truth_regions,
-            snakemake.input.regions,
+            snakemake.input.get("truth_regions"),
+            snakemake.input.get("regions"),
             snakemake.output.localization,
-            snakemake.output.planted,
+            next(iter(snakemake.output.planted), None),
             methods=snakemake.params.methods,
             groups=snakemake.params.groups,
+            joining=snakemake.params.joining,
+            statistic=snakemake.params.statistic,
+            normalise=snakemake.params.normalise,
+            smoothing_fwhm_mm=snakemake.params.smoothing_fwhm_mm,
             top=snakemake.params.top,
             people=snakemake.params.people,
             seed=snakemake.params.seed,

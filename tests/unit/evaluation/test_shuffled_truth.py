@@ -157,12 +157,15 @@ def test_an_empty_map_and_an_empty_truth(brain, truth, shuffled):
     assert np.isnan(list(result.values())).all()
 
 
-def test_a_truth_that_fits_nowhere_else_is_refused(brain, truth):
+def test_a_truth_that_fits_nowhere_else_has_no_chance_level(brain, truth):
     wide = brain.copy()
     wide[7:9, 6:8, 5:7] = False  # the middle: no flip changes anything
-    with pytest.raises(InputError, match=r"fits nowhere else .* 100% are asked for"):
-        shuffle_truth(wide, brain, 99, seed=1, min_inside=1)
+    assert shuffle_truth(wide, brain, 99, seed=1, min_inside=1) == []
+    alone = score_beside_chance(np.where(truth, 1.0, 0), truth, brain, [])
+    assert alone["auc"] == 1
+    assert np.isnan([alone["auc_chance"], alone["auc_chance_95"], alone["auc_p"]]).all()
+
+
+def test_no_shuffle_at_all_is_refused(brain, truth):
     with pytest.raises(InputError, match="Shuffles must be 1 or more"):
         shuffle_truth(truth, brain, 0, seed=1)
-    with pytest.raises(InputError, match="got none"):
-        score_beside_chance(np.ones(SHAPE), truth, brain, [])

@@ -46,6 +46,15 @@ def test_same_arguments_same_network_and_other_seed_other_network(cohort, small)
     assert not torch.equal(first.model.head.linear.weight, other.model.head.linear.weight)
 
 
+def test_the_dropout_seed_changes_the_dropout_masks_alone(cohort, small):
+    stack, labels = cohort
+    for dropout, same in ((0.0, True), (0.5, False)):
+        settings = settings_for({**small, "dropout": dropout})
+        first, other = (train(stack, range(24), labels, settings, "cpu", 1, dropout_seed=seed) for seed in (None, 7))
+        states = zip(first.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in states) == same
+
+
 def test_order_in_which_people_are_given_does_not_matter(cohort, small):
     stack, labels = cohort
     families = [i // 2 for i in range(24)]

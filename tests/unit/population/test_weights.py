@@ -6,8 +6,8 @@ import pytest
 
 from voxplain.base.errors import InputError
 from voxplain.population.groups import members_of
-from voxplain.population.summary import joint, summarise
-from voxplain.population.weights import person_weights
+from voxplain.population.summary import joint, smooth, summarise
+from voxplain.population.weights import joint_map, person_weights
 
 PEOPLE = pd.DataFrame({"participant_id": list("edcba"), "target": ["M", "F", "M", "F", "M"]})
 
@@ -33,3 +33,20 @@ def test_everybody_counts_alike_and_thirds_leave_the_middle_out():
 def test_what_cannot_be_joined_is_refused(how, groups):
     with pytest.raises(InputError):
         person_weights(PEOPLE, how, groups)
+
+
+def test_the_joint_map_in_one_go_equals_the_smoothed_map_of_the_groups():
+    rng = np.random.default_rng(1)
+    maps = {person: rng.normal(size=(8, 9, 10)) for person in PEOPLE.participant_id}
+    brain, affine = rng.random((8, 9, 10)) < 0.8, np.diag([3.0, 3, 3, 1])
+    of_groups = [
+        smooth(summarise(((i, maps[i]) for i in members_of(group, PEOPLE)), "mean_rectified"), 6, affine, brain)
+        for group in ("F", "M")
+    ]
+    arguments = ("difference", ["F", "M"], "mean_rectified", "none", 6, brain, affine)
+    found = joint_map(reversed(maps.items()), PEOPLE, *arguments)
+    np.testing.assert_allclose(found, joint(of_groups, "difference"), atol=1e-6)
+    with pytest.raises(InputError, match="1 of 5 people have no map"):
+        joint_map(list(maps.items())[1:], PEOPLE, *arguments)
+    with pytest.raises(InputError, match="not among the people"):
+        joint_map([("z", maps["a"])], PEOPLE, *arguments)

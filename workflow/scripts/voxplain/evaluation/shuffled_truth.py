@@ -46,12 +46,12 @@ def shuffle_truth(
     -------
     list of int64 ndarray [k']
         Positions of each placement's voxels among those of the brain (``volume[brain]``); no placement where nothing
-        was planted. Memory: 8 bytes a voxel and placement.
+        was planted, or where the truth fits nowhere else. Memory: 8 bytes a voxel and placement.
 
     Raises
     ------
     InputError
-        For a count or share out of range, shapes that differ, or a truth that fits nowhere else.
+        For a count or share out of range, or shapes that differ.
     """
     from scipy.signal import correlate
 
@@ -69,22 +69,15 @@ def shuffle_truth(
         flipped = patch[tuple(slice(None, None, step) for step in steps)]
         if not any(np.array_equal(flipped, known) for known in flips):
             flips.append(flipped)
-    places, fullest = [], 0
+    places = []
     for number, flipped in enumerate(flips):
         # How many voxels of the truth lie inside the brain, for every shift at which the two boxes touch.
         count = np.rint(correlate(brain.astype(float), flipped.astype(float), mode="full", method="fft")).astype(int)
         if number == 0:
             count[tuple(low + patch.shape - 1)] = 0
-        fullest = max(fullest, int(count.max()))
         shifts = np.argwhere(count >= min_inside * planted.size - ROUNDING) - (np.array(patch.shape) - 1)
         places.append(np.column_stack([np.full(len(shifts), number), shifts]))
     places = np.concatenate(places)
-    if not len(places):
-        refuse(
-            f"The truth of {planted.size} voxels fits nowhere else in the brain of {brain.sum()} voxels: moved and "
-            f"flipped, at most {fullest / planted.size:.0%} of it lie inside, {min_inside:.0%} are asked for.",
-            advice="Ask for a smaller share, or plant in fewer or smaller places.",
-        )
     if len(places) > shuffles:
         places = places[stream(seed, "shuffled truth").choice(len(places), shuffles, replace=False)]
     numbers = np.full(brain.shape, -1)
@@ -118,24 +111,23 @@ def score_beside_chance(
         Of each measure (``auc``, ``average_precision``, ``dice``, ``inside``, ``pointing``) the value on the real
         truth, ``_chance`` and ``_chance_95`` (mean and 95th percentile over the shuffled truths) and the one-sided
         ``_p`` = (1 + #{shuffled ≥ real}) / (1 + #shuffled) (Phipson & Smyth 2010); and ``voxels``. NaN where the
-        measure is, thus everywhere but in ``voxels`` where nothing was planted. Shuffled truths overlap with the real
-        one: the p of a map that is right tends to be too large rather than too small.
+        measure is, thus everywhere but in ``voxels`` where nothing was planted; without shuffled truths chance and p
+        are NaN. Shuffled truths overlap with the real one: the p of a map that is right tends to be too large rather
+        than too small.
 
     Raises
     ------
     InputError
-        As `score`, and without any shuffled truth for one that is not empty.
+        As `score`.
     """
     ranked = rank_map(volume, truth, brain)
-    if ranked.planted.size and not shuffled:
-        refuse("A chance level needs shuffled truths, got none.")
     real = score_ranked(ranked)
     null = [ranked.measure(places) for places in shuffled]
     result = {"voxels": real["voxels"]}
     for name in MEASURES:
         chances = np.array([one[name] for one in null])
         figures = np.full(3, np.nan)
-        if not np.isnan(real[name]):
+        if null and not np.isnan(real[name]):
             as_good = (chances >= real[name] - ROUNDING).sum()
             figures = np.array([chances.mean(), np.percentile(chances, PERCENTILE), (1 + as_good) / (1 + len(null))])
         chance, high, p = figures.tolist()

@@ -20,6 +20,7 @@ def train_and_test(
     seed: int,
     resume_folder: str | Path,
     families: pd.Series | None = None,
+    dropout_seed: int | None = None,
 ) -> tuple[TrainedModel, pd.DataFrame]:
     """Train on all folds but one, and predict that one.
 
@@ -32,7 +33,7 @@ def train_and_test(
     fold : int
     settings : TrainingSettings
     device : torch.device
-    seed, resume_folder
+    seed, resume_folder, dropout_seed
         See `voxplain.models.training.train`.
     families : Series, optional
         Family of each row; families are not split between training and inner validation.
@@ -51,7 +52,7 @@ def train_and_test(
     tested = people["fold"] == fold
     training = people.index[~tested]
     groups = None if families is None else list(families[training])
-    trained = train(stack, training, people["target"][training], settings, device, seed, resume_folder, groups)
+    trained = train(stack, training, people["target"][training], settings, device, seed, resume_folder, groups, dropout_seed)
     guesses = predict(trained.model, stack, people.index[tested], trained.metadata, device)
     known = people.loc[tested, ["participant_id", "fold", "target"]].reset_index(drop=True)
     return trained, known.join(guesses)

@@ -56,6 +56,7 @@ def train(
     seed: int,
     resume_folder: str | Path | None = None,
     groups: Sequence[object] | None = None,
+    dropout_seed: int | None = None,
 ) -> TrainedModel:
     """Train a network.
 
@@ -79,6 +80,8 @@ def train(
         Where the state after each epoch is kept, under a lock. It stays there: delete it once the checkpoint is saved.
     groups : sequence, optional
         Family of each of `rows_train`; families are not split between training and inner validation.
+    dropout_seed : int, optional
+        Of the dropout masks alone, which otherwise follow from `seed`.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def train(
         if resume_folder is not None:
             Path(resume_folder).mkdir(parents=True, exist_ok=True)
             contexts.enter_context(FileLock(Path(resume_folder) / "lock"))
-        training = _Training(stack, *_ordered(rows_train, targets, groups), settings, device, seed)
+        training = _Training(stack, *_ordered(rows_train, targets, groups), settings, device, seed, dropout_seed)
         return training.run(resume_folder)
 
 
@@ -118,8 +121,9 @@ def _ordered(rows, targets, groups) -> tuple[np.ndarray, list[object], list[obje
 class _Training:
     """The moving parts of one training: data, network, optimiser, history, best weights."""
 
-    def __init__(self, stack, rows, targets, groups, settings: TrainingSettings, device: torch.device, seed: int):
+    def __init__(self, stack, rows, targets, groups, settings: TrainingSettings, device, seed: int, dropout_seed):
         self.settings, self.device, self.seed = settings, device, seed
+        self.dropout_seed = seed if dropout_seed is None else dropout_seed
         answers = Answers.encode(targets, settings.task, settings.labels)
         self.fitted, self.validated = np.arange(len(rows)), np.arange(0)
         if settings.checkpoint == "best":
@@ -142,7 +146,7 @@ class _Training:
         self.best: dict[str, torch.Tensor] = {}
         self.key = fingerprint(
             settings=asdict(settings),
-            seed=seed,
+            seed=[seed, self.dropout_seed],
             rows=rows,
             answers=answers.values,
             fitted=self.fitted,
@@ -173,7 +177,7 @@ class _Training:
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         # Seeded anew each epoch: a resumed training needs no state of random generators.
         order = stream(self.seed, "shuffle", epoch).permutation(self.fitted)
-        torch.manual_seed(seed_for(self.seed, "dropout", epoch))
+        torch.manual_seed(seed_for(self.dropout_seed, "dropout", epoch))
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.rate(epoch)
         self.model.train()

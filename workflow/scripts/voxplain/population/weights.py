@@ -1,12 +1,14 @@
 """A population map as a weighted sum over people: what each person's map counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from voxplain.base.errors import refuse
+from voxplain.imaging.grid import COMMON
 from voxplain.population.groups import members_of
+from voxplain.population.summary import prepared, smooth
 
 
 def person_weights(people: pd.DataFrame, how: str, groups: Sequence[str]) -> np.ndarray:
@@ -46,3 +48,50 @@ def person_weights(people: pd.DataFrame, how: str, groups: Sequence[str]) -> np.
         inside = people["participant_id"].isin(members_of(group, people)).to_numpy()
         weights += sign * inside / inside.sum()
     return weights
+
+
+def joint_map(
+    maps: Iterable[tuple[str, np.ndarray]],
+    people: pd.DataFrame,
+    how: str,
+    groups: Sequence[str],
+    statistic: str,
+    normalise: str,
+    smoothing_fwhm_mm: float,
+    brain: np.ndarray,
+    affine: np.ndarray = COMMON.affine,
+) -> np.ndarray:
+    """Return the joint map of some people in one go, one map in memory at a time.
+
+    Parameters
+    ----------
+    maps : iterable of (str, ndarray [D, H, W])
+        Ids and maps, as `voxplain.population.maps.walk_maps` gives them.
+    people : DataFrame
+        ``participant_id`` and ``target`` of exactly these people.
+    how, groups
+        See `person_weights`.
+    statistic, normalise : str
+        See `voxplain.population.summary.summarise`; of ``t`` the difference or mean that is tested.
+    smoothing_fwhm_mm, brain, affine
+        See `voxplain.population.summary.smooth`.
+
+    Returns
+    -------
+    float32 ndarray [D, H, W]
+
+    Raises
+    ------
+    InputError
+        As `person_weights`, and when maps and people are not of the same persons.
+    """
+    weights = dict(zip(people["participant_id"], person_weights(people, how, groups), strict=True))
+    total, unseen = np.zeros(brain.shape), set(weights)
+    for person, volume in maps:
+        if person not in unseen:
+            refuse(f"There is a map of {person}, who is not among the people to be joined, or came before.")
+        unseen.remove(person)
+        total += weights[person] * prepared(volume, statistic, normalise)
+    if unseen:
+        refuse(f"{len(unseen)} of {len(weights)} people have no map to join", sorted(unseen))
+    return smooth(total, smoothing_fwhm_mm, affine, brain)

@@ -1,0 +1,175 @@
+# Purpose: what rules take in: functions of wildcards, and the fingerprints of code.
+
+
+def where_size_is_known(path):
+    """A file that is made only where head size is known."""
+    return [path] if SIZE_KNOWN else []
+
+
+def people_of_batch(wildcards):
+    """The found people of a batch. Cut by the tables' ids, so that one image more or less changes one batch only."""
+    return found()[found()["participant_id"].isin(set(listed_ids()[int(wildcards.batch) :: len(BATCHES)]))]
+
+
+def map_folders(method, folds=FOLDS):
+    return [f"{RESULTS}/{MAPS}/{method}/fold-{fold}_part-{part}" for fold in folds for part in PARTS]
+
+
+def people_tested(criterion, method):
+    """How many people's maps a criterion tests: no more than the method has explained."""
+    counts = [EVALUATION[criterion]["people"], config["maps"]["methods"][method]["people"]]
+    return min(count for count in counts if count is not None)
+
+
+def folds_of_variant(wildcards):
+    """The folds that a network was trained on again: those of the run, or others."""
+    change, _, number = wildcards.variant.partition("-")
+    name = f"folds_other-{number}" if change == "folds" else "folds"
+    return f"{RESULTS}/private/{name}.tsv"
+
+
+def maps_again(method, variant):
+    return [f"{RESULTS}/{MAPS}_again/{variant}_{method}/fold-{fold}" for fold in AGAIN_FOLDS]
+
+
+def truth_files(wildcards):
+    """What maps are held against: what the user knows, or what the phantom planted, with its regions."""
+    if not PLANTED_REGIONS:
+        return {"truth": f"{RESULTS}/evaluation/truth.nii.gz"}
+    return {
+        "truth": f"{RESULTS}/phantom/truth.nii.gz",
+        "truth_regions": f"{RESULTS}/phantom/truth_regions.tsv",
+        "regions": f"{RESULTS}/tables/regions_parcels.tsv",
+    }
+
+
+def normalisation_of(method):
+    """How people's maps of a method are normalised before they are averaged."""
+    population = config["population"]
+    return population["normalise_by_method"].get(method, population["normalise"])
+
+
+def network_with_shuffled_labels(wildcards):
+    """A network of the same fold that was trained on shuffled labels, where there is one."""
+    known = "shuffled-1" in AGAIN and wildcards.fold in AGAIN_FOLDS
+    return [f"{RESULTS}/models/shuffled-1_fold-{wildcards.fold}/weights.safetensors"] if known else []
+
+
+def maps_with_shuffled_labels(method):
+    """Maps of networks that were trained on shuffled labels, where there are some."""
+    return [folder for variant in AGAIN if variant.startswith("shuffled") for folder in maps_again(method, variant)]
+
+
+def volumes_folder(path):
+    """The phantom's volumes go when they have been read, unless the config keeps them."""
+    folder = directory(path)
+    return folder if PHANTOM and COHORT["phantom"]["keep_volumes"] else temp(folder)
+
+
+def cohort_tables(wildcards):
+    """Tables that the participants come from."""
+    if PHANTOM:
+        return {
+            "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
+            "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
+        }
+    section = COHORT_OF_FOLDS[COHORT["source"]]
+    keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
+    return {key: section[key] for key in keys if section.get(key)}
+
+
+def confounder_tables(wildcards):
+    """Tables that head size and age come from."""
+    tables = cohort_tables(wildcards)
+    if COHORT["source"] == "hcp" and COHORT["hcp"]["freesurfer_csv"]:
+        tables["freesurfer_csv"] = COHORT["hcp"]["freesurfer_csv"]
+    return tables | ({"sizes": COHORT["size"]["file"]} if COHORT["size"]["file"] else {})
+
+
+def tables_of_the_phantom(wildcards, input):
+    """The phantom's tables are results; other sources name theirs in the config."""
+    return {key: input[key] for key in ("unrestricted_csv", "restricted_csv")} if PHANTOM else {}
+
+
+def feature_tables(wildcards):
+    """Tables of morphometry: those of the config, or the ones with FS_ columns that come with the source."""
+    named = config["baselines"]["features"]["tables"]
+    if PHANTOM:
+        named = named or [f"{RESULTS}/phantom/freesurfer.csv"]
+    elif COHORT["source"] == "hcp":
+        named = named or [COHORT["hcp"]["freesurfer_csv"] or COHORT["hcp"]["unrestricted_csv"]]
+    return {"tables": named}
+
+
+def predictions_of_models(wildcards):
+    """Predictions of every model, fold by fold, on the same folds."""
+    others = {
+        model: expand(f"{RESULTS}/private/baselines/folds/{model}_fold-{{fold}}.tsv", fold=FOLDS) for model in BASELINES
+    }
+    return {"cnn": expand(f"{RESULTS}/private/predictions_fold-{{fold}}.tsv", fold=FOLDS), **others}
+
+
+def volumes_of_batch(wildcards):
+    """Files that a batch reads. Only those that exist: people without an image were counted before."""
+    if PHANTOM:
+        return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
+    people = people_of_batch(wildcards)
+    root = data_root(COHORT)
+    return {
+        "volumes": [str(root / image) for image in people["image"]],
+        "masks": [str(root / mask) for mask in people["mask"].dropna()],
+        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
+        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
+    }
+
+
+@lru_cache(maxsize=None)
+def code_of(script, without=()):
+    """Fingerprint of a rule's script and the library under it; what only prints does not count."""
+    path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
+    return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
+
+
+@lru_cache(maxsize=None)
+def modules_of_methods():
+    """The modules that belong to single methods: those of the package that are named after them."""
+    modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
+    own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
+    return tuple(f"voxplain.attribution.{name}" for name in own)
+
+
+def code_of_method(wildcards, script="explain"):
+    """What all methods share, without the methods' own modules, and the code of one method in full."""
+    return code_of(script, modules_of_methods()) + code_of(f"voxplain/attribution/{wildcards.method}")
+
+
+def noise_models(wildcards):
+    """What the method noise needs beside the network."""
+    path = f"{RESULTS}/models/fold-{wildcards.fold}/noise.safetensors"
+    return [path] if wildcards.method == "noise" else []
+
+
+def how_to_join(wildcards):
+    """How a population map comes about, and the groups that it joins."""
+    if wildcards.group != "joint":
+        return "everybody", []
+    return joining(config, CLASSES, wildcards.method, wildcards.statistic)
+
+
+def maps_of_group(wildcards):
+    """The maps of people; for a joint map those of the groups that are joined."""
+    how, groups = how_to_join(wildcards)
+    if how in ("everybody", "welch"):
+        return map_folders(wildcards.method)
+    return expand(f"{RESULTS}/population/{wildcards.method}/{{group}}_{wildcards.statistic}.nii.gz", group=groups)
+
+
+def difference_of(method):
+    """The two groups whose difference the joint map of a method shows, if it does."""
+    how, groups = joining(config, CLASSES, method, STATISTICS[0])
+    return groups if how in ("difference", "welch") else []
+
+
+def atlas_files(wildcards):
+    settings = config["atlases"][wildcards.atlas]
+    return {key: settings[key] for key in ("image", "labels") if key in settings}

@@ -1,0 +1,128 @@
+# Purpose: do maps come out alike when the network is trained once more, with one thing changed?
+# Inputs: images/, private/folds.tsv, models/, maps/; outputs: models/{variant}_fold-{fold}/, maps_again/ (below private/
+# where the target is a restricted field), tables/{reproducibility,reproducibility_networks}.tsv.
+
+
+rule assign_other_folds:
+    """Other folds of the same people, drawn by the same rules."""
+    input:
+        participants="{results}/private/participants.tsv",
+        index="{results}/images/index.tsv",
+    output:
+        "{results}/private/folds_other-{number}.tsv",
+    log:
+        "{results}/logs/assign_other_folds/{number}.log",
+    benchmark:
+        "{results}/benchmarks/assign_other_folds/{number}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        folds=config["folds"]["count"],
+        grouped=config["folds"]["grouped"],
+        task=COHORT["task"],
+        seed=lambda wildcards: seed_for(config["seed"], "other folds", wildcards.number),
+        code=code_of("assign_folds"),
+    script:
+        "../scripts/assign_folds.py"
+
+
+rule train_again:
+    """One fold's network with another seed, other dropout masks, other folds, or shuffled labels."""
+    input:
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds=folds_of_variant,
+        participants="{results}/private/participants.tsv",
+    output:
+        weights="{results}/models/{variant}_fold-{fold}/weights.safetensors",
+        history="{results}/models/{variant}_fold-{fold}/history.tsv",
+        predictions="{results}/private/again/{variant}_fold-{fold}.tsv",
+    log:
+        "{results}/logs/train_again/{variant}_fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/train_again/{variant}_fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        model=ordered(config["model"]),
+        training=ordered(config["training"]),
+        task=COHORT["task"],
+        labels=CLASSES,
+        device=config["device"],
+        seed=config["seed"],
+        grouped=config["folds"]["grouped"],
+        torch_threads=config["torch_threads"],
+        code=code_of("train_fold"),
+    script:
+        "../scripts/train_fold.py"
+
+
+rule perturb_weights:
+    """One fold's network with noise on its weights."""
+    input:
+        weights="{results}/models/fold-{fold}/weights.safetensors",
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+    output:
+        weights="{results}/models/weights-{number}_fold-{fold}/weights.safetensors",
+        predictions="{results}/private/again/weights-{number}_fold-{fold}.tsv",
+    log:
+        "{results}/logs/perturb_weights/{number}_fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/perturb_weights/{number}_fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        share=REPRODUCIBILITY["weight_noise"],
+        seed=config["seed"],
+        device=config["device"],
+        torch_threads=config["torch_threads"],
+        code=code_of("perturb_weights"),
+    script:
+        "../scripts/perturb_weights.py"
+
+
+ruleorder: perturb_weights > train_again
+
+
+rule explain_again:
+    """Maps of some people by a network that was trained again, and that has not seen them either."""
+    input:
+        weights="{results}/models/{variant}_fold-{fold}/weights.safetensors",
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        mean="{results}/images/mean.nii.gz",
+        folds=folds_of_variant,
+        sample="{results}/private/folds.tsv",
+    output:
+        directory(f"{{results}}/{MAPS}_again/{{variant}}_{{method}}/fold-{{fold}}"),
+    log:
+        "{results}/logs/explain_again/{variant}_{method}_fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/explain_again/{variant}_{method}_fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        settings=lambda wildcards: {
+            **ordered(config["maps"]["methods"][wildcards.method]),
+            "people": people_tested("reproducibility", wildcards.method),
+        },
+        device=config["device"],
+        seed=config["seed"],
+        torch_threads=config["torch_threads"],
+        code=code_of_method,
+    script:
+        "../scripts/explain.py"
