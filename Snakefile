@@ -27,8 +27,11 @@ include: "workflow/rules/maps.smk"
 include: "workflow/rules/population.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reproducibility.smk"
+include: "workflow/rules/inference.smk"
+include: "workflow/rules/power.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/evaluation_figures.smk"
 include: "workflow/rules/report.smk"
 
 

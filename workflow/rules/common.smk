@@ -5,7 +5,7 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
-from voxplain.attribution import METHOD_NAMES
+from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.base.seeds import seed_for
@@ -14,7 +14,17 @@ from voxplain.cohort.people import count_people, data_root, found_people, read_r
 from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import labels_of
 from voxplain.population.groups import TERTILES
-from voxplain.configuration import ON_VOXELS, check_config, cohort_of_features, cohort_of_folds, joining, ordered, tidy
+from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_benchmark
+from voxplain.configuration import (
+    ON_VOXELS,
+    SIGNED,
+    check_config,
+    cohort_of_features,
+    cohort_of_folds,
+    joining,
+    ordered,
+    tidy,
+)
 
 
 def plainly(function, *arguments):
@@ -51,6 +61,12 @@ EVALUATION = config["evaluation"]
 FAITHFULNESS, RANDOMIZATION, REPRODUCIBILITY = (
     EVALUATION[name] for name in ("faithfulness", "randomization", "reproducibility")
 )
+MASKED_ACCURACY, RETRAINING, INFERENCE = (EVALUATION[name] for name in ("masked_accuracy", "retraining", "inference"))
+AGREEMENT, ANATOMY = EVALUATION["agreement"], EVALUATION["anatomy"]
+# Methods whose joint map has the signs of a difference of classes or of a slope, as a t-map has.
+SIGNED_LIKE_T = [
+    method for method in METHODS if method not in NON_NEGATIVE and STATISTIC in SIGNED and len(CLASSES) in (0, 2)
+]
 # The map of noise is that of a model of its own, which does not follow the network's weights.
 RANDOMIZED = [method for method in METHODS if method != "noise"]
 # Networks that were trained once more, with one thing changed; `shuffled` is the control whose maps should differ.
@@ -58,6 +74,16 @@ CHANGES = ("seed", "dropout", "folds", "weights", "shuffled")
 AGAIN = [f"{change}-{number}" for change in CHANGES for number in range(1, REPRODUCIBILITY[change] + 1)]
 AGAIN = AGAIN if RANDOMIZED and REPRODUCIBILITY["people"] else []
 AGAIN_FOLDS = FOLDS[: REPRODUCIBILITY["networks"]]
+RETRAINED_FOLDS = FOLDS[: RETRAINING["networks"]] if METHODS else []
+# Benchmarks with something planted; what the config leaves open about the phantoms' depends on `full`.
+PHANTOM_BENCHMARK, PLANTED = config["phantom_benchmark"], config["planted_benchmark"]
+BENCHMARK_SIZE = sizes_of_benchmark(PHANTOM_BENCHMARK)
+PHANTOM_CELLS = [f"{RESULTS}/power/{cell}" for cell in cells_of_benchmark(PHANTOM_BENCHMARK)]
+PLANTED_SEEDS = list(range(1, PLANTED["seeds"] + 1))
+PLANTED_CELLS = [
+    f"{RESULTS}/power/planted_effect-{effect}_seed-{seed}" for effect in PLANTED["effects"] for seed in PLANTED_SEEDS
+]
+NOT_OF_A_PLANTING = ("atlas", "effects", "seeds", "held_out", "fwhms_mm", "shuffles")
 # Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
 CONFOUNDS = not EXTERNAL
 
@@ -69,6 +95,7 @@ if PHANTOM:  # its parcels are the demo's atlas
         "labels": f"{RESULTS}/phantom/parcels.tsv",
     }
 ATLASES = list(config["atlases"])
+PLANTED_ATLAS = PLANTED["atlas"] or (ATLASES or ["none"])[0]
 # What was planted lies in MNI space and tells women from men; other maps cannot be held against it.
 PLANTED_REGIONS = bool(
     METHODS
@@ -78,6 +105,23 @@ PLANTED_REGIONS = bool(
     and (COHORT["phantom"]["space"] == "mni" or config["images"]["align"] in ("affine", "syn"))
 )
 SCORED = PLANTED_REGIONS or bool(METHODS and EVALUATION["localization"]["truth"])
+
+
+# Which tests of the maps are asked for, by the name of their main table.
+TESTED = {
+    "localization": SCORED,
+    "randomization": bool(RANDOMIZED and RANDOMIZATION["people"]),
+    "faithfulness": bool(METHODS and FAITHFULNESS["people"]),
+    "masked_accuracy": bool(METHODS and MASKED_ACCURACY["people"] != 0),
+    "retraining": bool(RETRAINED_FOLDS),
+    "reproducibility": bool(AGAIN),
+    "agreement": len(METHODS) > 1 and AGREEMENT["surrogates"] > 0,
+    "inference": bool(METHODS and INFERENCE["permutations"]),
+    "region_intervals": bool(METHODS and ATLASES and INFERENCE["replicates"]),
+    "anatomy": bool(METHODS and ANATOMY["surrogates"]),
+}
+JUDGED = [name for name, wanted in TESTED.items() if wanted and name not in ("region_intervals", "anatomy")]
+JUDGED += ["randomization_verdicts"] if TESTED["randomization"] else []
 
 
 @lru_cache(maxsize=None)
@@ -105,6 +149,9 @@ wildcard_constraints:
     run=r"ungrouped|permutation-\d+",
     variant=r"(?:" + "|".join(CHANGES) + r")-\d+",
     number=r"\d+",
+    design="mixed|volume|intensity|both|left|none|head_size",
+    effect=r"\d+(?:\.\d+)?",
+    seed=r"\d+",
 
 
 @lru_cache(maxsize=None)

@@ -123,3 +123,151 @@ rule tabulate_faithfulness:
         code=code_of("tabulate_faithfulness"),
     script:
         "../scripts/tabulate_faithfulness.py"
+
+
+rule measure_masked_accuracy:
+    """What one fold's network answers when images are multiplied by a map, or by random masks of equal volume."""
+    input:
+        weights="{results}/models/fold-{fold}/weights.safetensors",
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+        brain="{results}/images/brain_mask.nii.gz",
+        maps=expand(f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz", method=METHODS, group=GROUPS),
+        masks=expand("{{results}}/population/{method}/{group}_mask.nii.gz", method=METHODS, group=GROUPS),
+    output:
+        "{results}/evaluation/masked_accuracy/fold-{fold}.tsv",
+    log:
+        "{results}/logs/measure_masked_accuracy/fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/measure_masked_accuracy/fold-{fold}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        methods=METHODS,
+        groups=GROUPS,
+        people=MASKED_ACCURACY["people"],
+        intensity=config["images"]["intensity"],
+        draws=MASKED_ACCURACY["draws"],
+        seed=config["seed"],
+        device=config["device"],
+        torch_threads=config["torch_threads"],
+        code=code_of("measure_masked_accuracy"),
+    script:
+        "../scripts/measure_masked_accuracy.py"
+
+
+rule tabulate_masked_accuracy:
+    """Masked accuracy over folds, beside random masks and the whole image."""
+    input:
+        parts=expand("{{results}}/evaluation/masked_accuracy/fold-{fold}.tsv", fold=FOLDS),
+        folds="{results}/private/folds.tsv",
+    output:
+        "{results}/tables/masked_accuracy.tsv",
+    log:
+        "{results}/logs/tabulate_masked_accuracy.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_masked_accuracy.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        task=COHORT["task"],
+        labels=CLASSES,
+        code=code_of("tabulate_masked_accuracy"),
+    script:
+        "../scripts/tabulate_masked_accuracy.py"
+
+
+rule retrain_masked:
+    """Networks trained anew without the voxels of a map, or with these alone; `random` takes random maps."""
+    input:
+        stack="{results}/images/stack.npy",
+        index="{results}/images/index.tsv",
+        folds="{results}/private/folds.tsv",
+        participants="{results}/private/participants.tsv",
+        brain="{results}/images/brain_mask.nii.gz",
+        maps=lambda wildcards: map_folders(method_or_first(wildcards.method)),
+    output:
+        "{results}/evaluation/retraining/{method}_fold-{fold}.tsv",
+    log:
+        "{results}/logs/retrain_masked/{method}_fold-{fold}.log",
+    benchmark:
+        "{results}/benchmarks/retrain_masked/{method}_fold-{fold}.tsv"
+    wildcard_constraints:
+        method="|".join(["random", *METHODS]),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: config["torch_threads"]
+    resources:
+        gpu=GPUS,
+        mem_mb=8192,
+    params:
+        how=lambda wildcards: joining(config, CLASSES, method_or_first(wildcards.method), STATISTIC),
+        people=lambda wildcards: config["maps"]["methods"][method_or_first(wildcards.method)]["people"],
+        statistic=STATISTIC,
+        normalise=lambda wildcards: normalisation_of(method_or_first(wildcards.method)),
+        smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
+        shares=RETRAINING["shares"],
+        modes=RETRAINING["modes"],
+        draws=RETRAINING["draws"],
+        model=ordered(config["model"]),
+        training=ordered(config["training"]),
+        task=COHORT["task"],
+        labels=CLASSES,
+        grouped=config["folds"]["grouped"],
+        seed=config["seed"],
+        device=config["device"],
+        torch_threads=config["torch_threads"],
+        code=code_of("retrain_masked"),
+    script:
+        "../scripts/retrain_masked.py"
+
+
+rule tabulate_retraining:
+    """How well networks do without what a method names, and with it alone, beside random maps."""
+    input:
+        parts=expand(
+            "{{results}}/evaluation/retraining/{method}_fold-{fold}.tsv",
+            method=[*METHODS, "random"],
+            fold=RETRAINED_FOLDS,
+        ),
+        predictions=expand("{{results}}/private/predictions_fold-{fold}.tsv", fold=RETRAINED_FOLDS),
+        folds="{results}/private/folds.tsv",
+    output:
+        "{results}/tables/retraining.tsv",
+    log:
+        "{results}/logs/tabulate_retraining.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_retraining.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        task=COHORT["task"],
+        labels=CLASSES,
+        code=code_of("tabulate_retraining"),
+    script:
+        "../scripts/tabulate_retraining.py"
+
+
+rule tabulate_verdicts:
+    """Every method by every criterion: what was measured, what chance is, and a plain word."""
+    input:
+        **{name: f"{RESULTS}/tables/{name}.tsv" for name in JUDGED},
+    output:
+        f"{RESULTS}/tables/verdicts.tsv",
+    log:
+        f"{RESULTS}/logs/tabulate_verdicts.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_verdicts.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        methods=METHODS,
+        thresholds={**EVALUATION["verdicts"], "randomization": RANDOMIZATION["threshold"]},
+        code=code_of("tabulate_verdicts"),
+    script:
+        "../scripts/tabulate_verdicts.py"

@@ -239,43 +239,6 @@ rule draw_noise_utility:
         "../scripts/draw_noise_utility.py"
 
 
-rule draw_randomization:
-    """Maps of randomised networks beside those of the trained ones."""
-    input:
-        table="{results}/tables/randomization.tsv",
-        verdicts="{results}/tables/randomization_verdicts.tsv",
-    output:
-        report("{results}/figures/randomization.svg", caption="../report/randomization.rst", category="Trust"),
-    log:
-        "{results}/logs/draw_randomization.log",
-    benchmark:
-        "{results}/benchmarks/draw_randomization.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        code=code_of("draw_randomization"),
-    script:
-        "../scripts/draw_randomization.py"
-
-
-rule draw_faithfulness:
-    """Deletion and insertion curves of all methods."""
-    input:
-        "{results}/tables/faithfulness_curves.tsv",
-    output:
-        report("{results}/figures/faithfulness.svg", caption="../report/faithfulness.rst", category="Trust"),
-    log:
-        "{results}/logs/draw_faithfulness.log",
-    benchmark:
-        "{results}/benchmarks/draw_faithfulness.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        code=code_of("draw_faithfulness"),
-    script:
-        "../scripts/draw_faithfulness.py"
-
-
 rule draw_visualisation:
     """What the outputs and channels of one network want to see most."""
     input:

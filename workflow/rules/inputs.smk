@@ -49,6 +49,11 @@ def normalisation_of(method):
     return population["normalise_by_method"].get(method, population["normalise"])
 
 
+def method_or_first(method):
+    """Random maps resemble those of the first method."""
+    return METHODS[0] if method == "random" else method
+
+
 def network_with_shuffled_labels(wildcards):
     """A network of the same fold that was trained on shuffled labels, where there is one."""
     known = "shuffled-1" in AGAIN and wildcards.fold in AGAIN_FOLDS

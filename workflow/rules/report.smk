@@ -26,6 +26,7 @@ if config["statistics"]["age_gap"]:
     TABLES.append(f"{RESULTS}/tables/age_gap.tsv")
 if UNGROUPED:
     TABLES.append(f"{RESULTS}/tables/grouping.tsv")
+DRAWN_TESTS = [name for name in TESTED if name not in ("localization", "inference", "region_intervals")]
 CHARTS = {
     "training": True,
     "accuracy": True,
@@ -37,20 +38,24 @@ CHARTS = {
     "first_layer": FIRST_LAYER,
     "dice": bool(METHODS),
     "noise_utility": "noise" in METHODS,
-    "randomization": bool(RANDOMIZED and RANDOMIZATION["people"]),
-    "faithfulness": bool(METHODS and FAITHFULNESS["people"]),
+    **{name: TESTED[name] for name in DRAWN_TESTS},
 }
 if METHODS:
     TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["explained", "dice"])
     TABLES += expand(f"{RESULTS}/tables/{{table}}_{{atlas}}.tsv", table=["regions", "top_regions"], atlas=ATLASES)
 if "noise" in METHODS:
     TABLES.append(f"{RESULTS}/tables/noise_utility.tsv")
-if CHARTS["randomization"]:
-    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["randomization", "randomization_verdicts"])
-if CHARTS["faithfulness"]:
-    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=["faithfulness", "faithfulness_curves"])
-if SCORED:
-    TABLES.append(f"{RESULTS}/tables/localization.tsv")
+BESIDE = {
+    "randomization": ["randomization_verdicts"],
+    "faithfulness": ["faithfulness_curves"],
+    "reproducibility": ["reproducibility_networks"],
+    "inference": ["inference_regions"],
+    "anatomy": [f"anatomy_regions_{atlas}" for atlas in ATLASES],
+}
+for test in [name for name, wanted in TESTED.items() if wanted]:
+    TABLES += expand(f"{RESULTS}/tables/{{table}}.tsv", table=[test, *BESIDE.get(test, [])])
+if METHODS:
+    TABLES.append(f"{RESULTS}/tables/verdicts.tsv")
 if PLANTED_REGIONS:
     TABLES.append(f"{RESULTS}/tables/planted_regions.tsv")
 MAPPED_ATLASES = ATLASES if METHODS else []
@@ -72,7 +77,8 @@ rule write_page:
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
         + expand(f"{RESULTS}/figures/maps/{{method}}_{{group}}.png", method=METHODS, group=GROUPS)
-        + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES),
+        + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES)
+        + expand(f"{RESULTS}/figures/intervals_{{atlas}}.svg", atlas=ATLASES if TESTED["region_intervals"] else []),
     output:
         page=f"{RESULTS}/report/index.html",
         provenance=f"{RESULTS}/provenance.json",

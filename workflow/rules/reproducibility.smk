@@ -126,3 +126,63 @@ rule explain_again:
         code=code_of_method,
     script:
         "../scripts/explain.py"
+
+
+rule measure_reproducibility:
+    """How alike one method's maps are to those by the networks that were trained again."""
+    input:
+        unpack(lambda wildcards: {variant: maps_again(wildcards.method, variant) for variant in AGAIN}),
+        original=lambda wildcards: map_folders(wildcards.method),
+        folds="{results}/private/folds.tsv",
+        brain="{results}/images/brain_mask.nii.gz",
+        atlas=expand("{{results}}/atlases/{atlas}{ending}", atlas=ATLASES[:1], ending=[".nii.gz", ".tsv"]),
+    output:
+        "{results}/evaluation/reproducibility/{method}.tsv",
+    log:
+        "{results}/logs/measure_reproducibility/{method}.log",
+    benchmark:
+        "{results}/benchmarks/measure_reproducibility/{method}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        variants=AGAIN,
+        how=lambda wildcards: joining(config, CLASSES, wildcards.method, STATISTIC),
+        statistic=STATISTIC,
+        normalise=lambda wildcards: normalisation_of(wildcards.method),
+        smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
+        top_percent=REPRODUCIBILITY["top_percent"],
+        top_regions=REPRODUCIBILITY["top_regions"],
+        task=COHORT["task"],
+        seed=config["seed"],
+        code=code_of("measure_reproducibility"),
+    script:
+        "../scripts/measure_reproducibility.py"
+
+
+rule tabulate_reproducibility:
+    """Likeness of maps and skill of networks, change by change."""
+    input:
+        unpack(
+            lambda wildcards: {
+                variant: expand(f"{RESULTS}/private/again/{variant}_fold-{{fold}}.tsv", fold=AGAIN_FOLDS)
+                for variant in AGAIN
+            }
+        ),
+        original=expand("{{results}}/private/predictions_fold-{fold}.tsv", fold=FOLDS),
+        tables=expand("{{results}}/evaluation/reproducibility/{method}.tsv", method=RANDOMIZED),
+    output:
+        table="{results}/tables/reproducibility.tsv",
+        networks="{results}/tables/reproducibility_networks.tsv",
+    log:
+        "{results}/logs/tabulate_reproducibility.log",
+    benchmark:
+        "{results}/benchmarks/tabulate_reproducibility.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        variants=AGAIN,
+        task=COHORT["task"],
+        labels=CLASSES,
+        code=code_of("tabulate_reproducibility"),
+    script:
+        "../scripts/tabulate_reproducibility.py"

@@ -9,6 +9,7 @@ from voxplain.attribution.choosing import default_target
 from voxplain.base.errors import refuse
 from voxplain.cohort.hcp import FILES
 from voxplain.cohort.sheets import read_header
+from voxplain.evaluation.checks import of_the_evaluation
 from voxplain.population.groups import TERTILES
 
 BLOCKS = 3  # of VoxelCNN, unless its arguments say otherwise
@@ -126,7 +127,7 @@ def check_config(config: dict, classes: Sequence[str]) -> None:
         *_of_the_network(config, classes),
         *_of_the_baselines(config, classes),
         *_of_the_maps(config, classes),
-        *_of_the_evaluation(config),
+        *of_the_evaluation(config, classes),
     ]
     if problems:
         refuse("The configuration contradicts itself", problems, "config/README.md explains every key.")
@@ -240,13 +241,3 @@ def _of_a_method(name: str, settings: dict, classes: Sequence[str]) -> list[str]
     if name == "noise" and not settings["noise_min"] < settings["noise_max"]:
         return ["noise_min, noise_max: noise_min must be less than noise_max"]
     return []
-
-
-def _of_the_evaluation(config: dict) -> list[str]:
-    evaluation, problems = config["evaluation"], []
-    truth, again = evaluation["localization"]["truth"], evaluation["reproducibility"]
-    if truth and not Path(truth).is_file():
-        problems.append(f"evaluation.localization.truth: {truth} does not exist")
-    if again["people"] and config["interpret"]["weights"] is not None:
-        problems.append("evaluation.reproducibility.people: set it to 0, a network from outside is not trained again")
-    return problems

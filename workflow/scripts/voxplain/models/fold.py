@@ -52,7 +52,9 @@ def train_and_test(
     tested = people["fold"] == fold
     training = people.index[~tested]
     groups = None if families is None else list(families[training])
-    trained = train(stack, training, people["target"][training], settings, device, seed, resume_folder, groups, dropout_seed)
+    trained = train(
+        stack, training, people["target"][training], settings, device, seed, resume_folder, groups, dropout_seed
+    )
     guesses = predict(trained.model, stack, people.index[tested], trained.metadata, device)
     known = people.loc[tested, ["participant_id", "fold", "target"]].reset_index(drop=True)
     return trained, known.join(guesses)

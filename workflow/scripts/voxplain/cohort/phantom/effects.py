@@ -1,7 +1,7 @@
 """The planted effects: what differs between the classes, where, and the truth that maps are measured against."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,9 +25,18 @@ PLANTED = (
     ("grey", "both", (-31.0, -28.0, -22.0)),
     ("grey", "both", (31.0, -28.0, -22.0)),
 )
+# The design "left": two of the places above, one of the others mirrored, and two more, none of them near the midline.
+PLANTED_LEFT = (
+    ("grey", "both", (-48.0, 13.0, 5.0)),
+    ("grey", "both", (-36.0, -68.0, 8.0)),
+    ("white", "both", (-17.0, 36.0, 33.0)),
+    ("grey", "both", (-31.0, -28.0, -22.0)),
+    ("grey", "both", (-44.0, -48.0, 40.0)),
+)
 # The truth is where a change reaches this share of the nominal change at an effect's centre.
 TRUTH_LEVEL = 0.5
 INTENSITY, VOLUME = 1, 2
+KINDS = ("volume", "intensity", "both")
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def truth_codes(settings: PhantomSettings, points: torch.Tensor) -> np.ndarray:
         where it is at least `TRUTH_LEVEL` times the nominal change at an effect's centre.
     """
     codes = torch.zeros(points.shape[1:], dtype=torch.uint8)
-    if settings.effect > 0:
+    if settings.planted_effect > 0:
         change = sample(planted_change(settings, settings.effect), FIELD, points)
         nominal = (settings.intensity_effect, _reached_volume(settings))
         for values, peak, code in zip(change, nominal, (INTENSITY, VOLUME), strict=True):
@@ -101,17 +110,36 @@ def truth_codes(settings: PhantomSettings, points: torch.Tensor) -> np.ndarray:
     return codes.permute(2, 1, 0).contiguous().numpy()
 
 
+def mock_truth(settings: PhantomSettings, points: torch.Tensor) -> np.ndarray:
+    """Tell where the design ``both`` would plant, at the nominal size of the effects.
+
+    Maps of a cohort in which nothing is planted are held against it: they should find it no better than by chance.
+
+    Parameters
+    ----------
+    settings : PhantomSettings
+        Of any design.
+    points : Tensor [3, z, y, x]
+
+    Returns
+    -------
+    ndarray [x, y, z] uint8
+        As `truth_codes`.
+    """
+    return truth_codes(replace(settings, design="both", effect=1.0), points)
+
+
 def write_truth(settings: PhantomSettings, folder: str | os.PathLike) -> None:
     """Write what is planted in the population, in MNI space whatever the people's space.
 
     ``truth.nii.gz`` (uint8 on the common grid; see `truth_codes`) and ``truth_regions.tsv`` (``index``, ``name``,
     ``hemisphere``, ``kind``, ``volume_effect``, ``intensity_effect``; sizes include the setting ``effect``). Without
-    effects both are empty.
+    effects, or in a design that plants nothing, both are empty.
     """
     folder = Path(folder)
     codes = truth_codes(settings, positions(COMMON))
     regions = effects(settings).regions.copy()
-    regions[["volume_effect", "intensity_effect"]] *= settings.effect
+    regions[["volume_effect", "intensity_effect"]] *= settings.planted_effect
     regions = regions[(regions[["volume_effect", "intensity_effect"]] > 0).any(axis=1)]
     write_image(codes, COMMON.affine, folder / "truth.nii.gz")
     write_table(regions, folder / "truth_regions.tsv")
@@ -129,7 +157,8 @@ def _reached_volume(settings: PhantomSettings) -> float:
 def _planted_regions(settings: PhantomSettings) -> pd.DataFrame:
     regions = anatomy().regions
     rows = []
-    for tissue, kind, centre in PLANTED:
+    for tissue, own_kind, centre in PLANTED_LEFT if settings.design == "left" else PLANTED:
+        kind = settings.design if settings.design in KINDS else own_kind
         side = regions[
             (regions["tissue"] == tissue) & (regions["hemisphere"] == ("left" if centre[0] < 0 else "right"))
         ]

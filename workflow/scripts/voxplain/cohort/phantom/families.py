@@ -10,6 +10,8 @@ from voxplain.imaging.grid import MNI_BRAIN_ML
 LABELS = ("F", "M")
 # Intracranial volume in ml, mean and standard deviation, about as in young adults (FreeSurfer's estimate in the HCP).
 INTRACRANIAL_ML = {"F": (1400.0, 120.0), "M": (1600.0, 130.0)}
+# In the design "none": of everybody, half-way between the two.
+_ANYBODY_ML = tuple(sum(pair) / 2 for pair in zip(*INTRACRANIAL_ML.values(), strict=True))
 _FIRST_ID, _ID_STEP = 100_206, 101
 _YOUNGEST, _OLDEST = 22, 37
 
@@ -50,7 +52,7 @@ def _family(settings: PhantomSettings, family: int, first: int) -> list[dict]:
         sex = _sex(settings.seed, place)
         share = settings.family_share
         deviation = np.clip(np.sqrt(share) * shared + np.sqrt(1 - share) * own.standard_normal(), -2.5, 2.5)
-        mean, spread = INTRACRANIAL_ML[sex]
+        mean, spread = _ANYBODY_ML if settings.design == "none" else INTRACRANIAL_ML[sex]
         age = int(ages[place - first])
         rows.append(
             {

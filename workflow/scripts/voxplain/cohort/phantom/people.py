@@ -106,7 +106,7 @@ class Person:
         """Draw how much of each planted effect the person carries [effects]: 0 (F) or 1 (M) on average."""
         mean = 1.0 if self.row["Gender"] == "M" else 0.0
         own = stream(self.settings.seed, "phantom", "amounts", self.id).standard_normal(count)
-        return torch.from_numpy(self.settings.effect * (mean + self.settings.effect_spread * own)).float()
+        return torch.from_numpy(self.settings.planted_effect * (mean + self.settings.effect_spread * own)).float()
 
     def _siblings_field(self, purpose: str, channels: int, spacing_mm: float) -> torch.Tensor:
         """Draw a smooth field of unit variance, part of which the siblings share [channels, z, y, x]."""

@@ -10,7 +10,10 @@ IMAGES = {
     "mni": "MNINonLinear/T1w_restore_brain.nii.gz",
     "acpc": "T1w/T1w_acpc_dc_restore_brain.nii.gz",
 }
-_CHOICES = {"space": ("mni", "acpc"), "grid": ("hcp", "common"), "dtype": ("int16", "float32")}
+# Designs in which nothing is planted anywhere.
+NOTHING_PLANTED = ("head_size", "none")
+DESIGNS = ("mixed", "volume", "intensity", "both", "left", *NOTHING_PLANTED)
+_CHOICES = {"design": DESIGNS, "space": ("mni", "acpc"), "grid": ("hcp", "common"), "dtype": ("int16", "float32")}
 _RANGES = {
     "people": (1, MOST_PEOPLE),
     "seed": (0, 2**63 - 1),
@@ -44,8 +47,13 @@ class PhantomSettings:
         The HCP's 0.7 mm grid, or the coarse grid of the networks for quick trials.
     dtype : {'int16', 'float32'}
         Type of the voxels in the files.
+    design : {'mixed', 'volume', 'intensity', 'both', 'left', 'head_size', 'none'}
+        What tells men from women. ``mixed``: five places, some of which change in volume, some in intensity and some
+        in both. ``volume``, ``intensity``, ``both``: the same places, all of one kind. ``left``: five places of the
+        left hemisphere, both kinds. ``head_size``: nothing but the size of the head, which shows in native-sized
+        images only. ``none``: nothing at all; labels are drawn at random, and head size from one distribution.
     effect : float
-        Scale of all planted effects; 0 plants none, so that nothing but head size tells men from women.
+        Scale of all planted effects; 0 plants none, as in the design ``head_size``.
     volume_effect : float
         Relative growth of the local volume at the centre of a planted volume change in class M; 0.5 is half as much
         again.
@@ -74,6 +82,7 @@ class PhantomSettings:
 
     people: int = 128
     seed: int = 1
+    design: str = "mixed"
     space: str = "mni"
     grid: str = "hcp"
     dtype: str = "int16"
@@ -102,3 +111,8 @@ class PhantomSettings:
                 bad.append(f"{field.name}: {value!r}, expected {kind} from {low} to {high}")
         if bad:
             refuse(f"phantom: {len(bad)} settings are out of range", bad, "Change them under cohort.phantom.")
+
+    @property
+    def planted_effect(self) -> float:
+        """`effect`, and 0 in the designs that plant nothing."""
+        return 0.0 if self.design in NOTHING_PLANTED else self.effect

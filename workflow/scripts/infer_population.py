@@ -1,0 +1,89 @@
+"""Rule infer_population: the maps of one method in; where they differ, follow the target or are not 0, out."""
+
+import numpy as np
+import pandas as pd
+
+from voxplain.attribution.choosing import choose_people
+from voxplain.base.files import read_table, write_image, write_table
+from voxplain.base.jobs import job_log
+from voxplain.cohort.participants import read_private
+from voxplain.evaluation.inference import mean_contrast, permutation_test, target_contrasts
+from voxplain.evaluation.inference_tables import REGION_COLUMNS, region_rows, strongest_contrast, summarise_test
+from voxplain.evaluation.permutations import (
+    draw_exchanges,
+    draw_signs,
+    exchangeable_blocks,
+    log_arrangements,
+    log_sign_patterns,
+    number_families,
+    smallest_p,
+)
+from voxplain.evaluation.relevance_matrix import region_means, region_membership, stack_maps
+from voxplain.imaging.grid import COMMON
+from voxplain.models.holdout import families_of
+from voxplain.population.atlas import read_prepared
+from voxplain.population.maps import read_on_grid, walk_maps
+
+
+def run(
+    maps, folds, participants, brain, atlases, voxels, regions, difference_t, difference_p, *,
+    method, groups, statistic, normalise, smoothing_fwhm_mm, people, task, permutations, alpha, seed,
+):  # fmt: skip
+    explained = choose_people(read_private(folds, task), people, seed)
+    ids, inside = list(explained["participant_id"]), read_on_grid(brain) > 0
+    families = None if participants is None else families_of(read_table(participants), explained["participant_id"])
+    people_maps = walk_maps(maps, ids)
+    matrix = stack_maps(people_maps, ids, inside, COMMON.affine, statistic, normalise, smoothing_fwhm_mm)
+    atlases = {name: read_prepared(*files) for name, files in atlases.items()}
+    means = region_means(matrix, region_membership(atlases, inside))
+
+    clusters, blocks = number_families(explained, families), exchangeable_blocks(explained, families)
+    contrasts = target_contrasts(explained, draw_exchanges(blocks, permutations, seed), task, groups)
+    tests = [(contrasts, log_arrangements(blocks, explained["target"]))]
+    if (matrix < 0).any():  # the mean of maps without signs is above 0 whatever they show
+        tests.append(([mean_contrast(draw_signs(clusters, permutations, seed))], log_sign_patterns(clusters)))
+    summaries, rows = [], []
+    for contrasts, arrangements in tests:
+        known = {"people": len(ids), "clusters": int(clusters.max()) + 1, "permutations": permutations}
+        known["smallest_p"] = smallest_p(permutations, arrangements)
+        tested = permutation_test(matrix, contrasts)
+        summaries.append(summarise_test(tested, contrasts, alpha).assign(**known))
+        if contrasts[0].name != "mean":
+            for values, output in zip(strongest_contrast(tested), (difference_t, difference_p), strict=True):
+                volume = np.zeros(inside.shape, dtype=np.float32)
+                volume[inside] = values
+                write_image(volume, COMMON.affine, output)
+        start = 0
+        for name, atlas in atlases.items():
+            end = start + len(atlas.regions)
+            rows.append(region_rows(permutation_test(means[:, start:end], contrasts), contrasts, name, atlas))
+            rows[-1], start = rows[-1].assign(**known), end
+    rows = rows or [pd.DataFrame(columns=REGION_COLUMNS)]
+    for parts, output in ((summaries, voxels), (rows, regions)):
+        table = pd.concat(parts, ignore_index=True)
+        table.insert(0, "method", method)
+        write_table(table, output)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        files, params = snakemake.input, snakemake.params
+        pairs = zip(files.get("atlas_images", []), files.get("atlas_tables", []), strict=True)
+        run(
+            list(files.maps),
+            files.folds,
+            files.get("participants"),
+            files.brain,
+            dict(zip(params.atlases, pairs, strict=True)),
+            **dict(snakemake.output.items()),
+            method=snakemake.wildcards.method,
+            groups=params.how[1],
+            statistic=params.statistic,
+            normalise=params.normalise,
+            smoothing_fwhm_mm=params.smoothing_fwhm_mm,
+            people=params.people,
+            task=params.task,
+            permutations=params.permutations,
+            alpha=params.alpha,
+            seed=params.seed,
+        )
