@@ -9,6 +9,53 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# A phantom on which every stage and every test of the maps runs, as small as can be.
+TINY = {
+    "name": "tiny",
+    "torch_threads": 1,
+    "cohort": {
+        "source": "phantom",
+        "target": "Gender",
+        "labels": ["F", "M"],
+        "phantom": {"people": 16, "grid": "common"},
+    },
+    "images": {"subjects_per_job": 8},
+    "folds": {"count": 2, "compare_ungrouped": True},
+    "model": {"arguments": {"channels": 2}},
+    "baselines": {
+        "models": {
+            "svm": {},
+            "xgboost": {"n_estimators": 5, "max_depth": 2, "learning_rate": 0.3},
+            "knn": {"n_neighbors": [1, 3]},
+            "logistic": {"C": [0.1, 1]},
+        },
+        "inner_folds": 2,
+        "permutation_repeats": 2,
+    },
+    "statistics": {"permutations": 2},
+    "population": {"statistics": ["mean_signed", "t"]},
+    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
+    "features": {"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
+    "evaluation": {
+        "randomization": {"people": 2},
+        "faithfulness": {"people": 4, "replacements": ["mean", "resample"], "shares": [0, 20, 100]},
+        "masked_accuracy": {"people": 4, "draws": 2},
+        "retraining": {"networks": 1, "shares": [20], "modes": ["removed"]},
+        "reproducibility": {"people": 8, "dropout": 0, "folds": 0},
+        "agreement": {"surrogates": 5, "volumes": [5, 20]},
+        "anatomy": {"surrogates": 5},
+        "inference": {"permutations": 19, "replicates": 10},
+    },
+    "maps": {
+        "subjects_per_job": 5,
+        "methods": {
+            "gradcam": {},
+            "guided_backprop": {},
+            "perturbation": {"people": 4, "iterations": 4},
+            "lrp": {"people": 4},
+        },
+    },
+}
 
 
 class Workflow:
@@ -50,3 +97,11 @@ class Workflow:
 def workflow():
     """The class, as a fixture because test files cannot import one another."""
     return Workflow
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    """A finished run of the tiny phantom, for all tests that look at what it left."""
+    run = Workflow(tmp_path_factory.mktemp("phantom"), TINY)
+    run.run()
+    return run

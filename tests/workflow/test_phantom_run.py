@@ -14,60 +14,14 @@ from voxplain.imaging.grid import COMMON
 
 AFTER_AVERAGES = {
     "threshold_map", "compare_methods", "tabulate_regions", "score_localization", "draw_maps", "draw_dice",
-    "draw_regions", "compare_morphometry", "draw_morphometry", "write_page", "report",
+    "draw_regions", "compare_morphometry", "draw_morphometry", "measure_masked_accuracy", "tabulate_masked_accuracy",
+    "draw_masked_accuracy", "tabulate_verdicts", "write_page", "report",
 }  # fmt: skip
 MODELS = ["cnn", "svm", "xgboost", "knn", "logistic"]
-CONFIG = {
-    "name": "tiny",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 16, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 8},
-    "folds": {"count": 2, "compare_ungrouped": True},
-    "model": {"arguments": {"channels": 2}},
-    "baselines": {
-        "models": {
-            "svm": {},
-            "xgboost": {"n_estimators": 5, "max_depth": 2, "learning_rate": 0.3},
-            "knn": {"n_neighbors": [1, 3]},
-            "logistic": {"C": [0.1, 1]},
-        },
-        "inner_folds": 2,
-        "permutation_repeats": 2,
-    },
-    "statistics": {"permutations": 2},
-    "population": {"statistics": ["mean_signed", "t"]},
-    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
-    "features": {"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
-    "evaluation": {
-        "randomization": {"people": 2},
-        "faithfulness": {"people": 4, "replacements": ["mean", "resample"], "shares": [0, 20, 100]},
-    },
-    "maps": {
-        "subjects_per_job": 5,
-        "methods": {
-            "gradcam": {},
-            "guided_backprop": {},
-            "perturbation": {"people": 4, "iterations": 4},
-            "lrp": {"people": 4},
-        },
-    },
-}
 
 
 def read(path):
     return pd.read_csv(path, sep="\t", dtype={"participant_id": str, "fold": str}, na_values="n/a")
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory, workflow):
-    run = workflow(tmp_path_factory.mktemp("phantom"), CONFIG)
-    run.run()
-    return run
 
 
 def test_the_page_is_whole_and_asks_for_nothing(done):
@@ -252,7 +206,7 @@ def test_nothing_is_left_to_do(done):
 
 
 def test_a_changed_threshold_runs_only_what_follows_the_averages(done):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["population"]["threshold"] = {"value": 10}
     planned = done.planned(config)
     assert "threshold_map" in planned
@@ -260,7 +214,7 @@ def test_a_changed_threshold_runs_only_what_follows_the_averages(done):
 
 
 def test_a_changed_method_runs_its_own_maps_and_no_training(done):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["maps"]["methods"]["perturbation"]["l1"] = 1.0
     planned = done.planned(config)
     assert planned["explain"] == 4
@@ -268,7 +222,7 @@ def test_a_changed_method_runs_its_own_maps_and_no_training(done):
 
 
 def test_defaults_that_are_written_out_run_nothing(done):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["cohort"] = {"task": "classification", "size": {"estimate": "auto"}, **config["cohort"]}
     config["baselines"]["models"]["svm"] = {"gamma": "scale"}
     config["training"] = {"milestones": [5, 15], **config["training"]}
@@ -278,7 +232,7 @@ def test_defaults_that_are_written_out_run_nothing(done):
 
 
 def test_a_changed_setting_of_a_baseline_fits_that_one_only(done):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["baselines"]["models"]["knn"]["n_neighbors"] = 3
     planned = done.planned(config)
     assert planned["fit_morphometry"] == 4  # two folds, with families together and torn apart
@@ -317,7 +271,7 @@ def test_provenance_names_versions_and_settings_and_no_folder_of_the_user(done):
 
 
 def test_maps_do_not_depend_on_how_the_work_is_cut(done, tmp_path, workflow):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["images"]["subjects_per_job"] = 5
     config["maps"]["subjects_per_job"] = 64
     config["maps"]["methods"]["perturbation"]["batch_size"] = 3
@@ -335,7 +289,7 @@ def test_maps_do_not_depend_on_how_the_work_is_cut(done, tmp_path, workflow):
 
 
 def test_a_network_from_outside_is_explained_without_training(done, tmp_path, workflow):
-    config = copy.deepcopy(CONFIG)
+    config = copy.deepcopy(done.config)
     config["interpret"] = {"weights": str(done.results / "models" / "fold-0" / "weights.safetensors")}
     config["maps"]["methods"] = {"gradcam": {}}
     for section, keys in {"baselines": None, "statistics": None, "folds": {"count": 2}}.items():

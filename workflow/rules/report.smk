@@ -78,7 +78,8 @@ rule write_page:
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
         + expand(f"{RESULTS}/figures/maps/{{method}}_{{group}}.png", method=METHODS, group=GROUPS)
         + expand(f"{RESULTS}/figures/regions_{{atlas}}.svg", atlas=MAPPED_ATLASES)
-        + expand(f"{RESULTS}/figures/intervals_{{atlas}}.svg", atlas=ATLASES if TESTED["region_intervals"] else []),
+        + expand(f"{RESULTS}/figures/intervals_{{atlas}}.svg", atlas=ATLASES if TESTED["region_intervals"] else [])
+        + expand(f"{RESULTS}/figures/anatomy_regions_{{atlas}}.svg", atlas=ATLASES if TESTED["anatomy"] else []),
     output:
         page=f"{RESULTS}/report/index.html",
         provenance=f"{RESULTS}/provenance.json",

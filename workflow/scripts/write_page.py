@@ -8,6 +8,7 @@ from pathlib import Path
 from voxplain.base.files import write_text
 from voxplain.base.jobs import job_log
 from voxplain.reporting.page import write_page
+from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, TABLES_OF_ATLASES
 from voxplain.reporting.privacy import public_settings
 
 # Programs whose versions matter for the numbers.
@@ -28,14 +29,16 @@ XGBOOST = ("xgboost", "xgboost-cpu")
 
 
 def run(config, results, tables, pictures, index, excluded, differences, methods, groups, atlases, page, provenance):
-    named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(("regions_", "top_regions_"))}
+    by_atlas = tuple(f"{name}_" for name in (*TABLES_OF_ATLASES, *FIGURES_OF_ATLASES))
+    named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(by_atlas)}
     named |= {"index": index, "excluded": excluded}
-    named["top_regions"] = {atlas: f"{results}/tables/top_regions_{atlas}.tsv" for atlas in atlases}
+    for name in TABLES_OF_ATLASES:
+        named[name] = _of_atlases(name, tables, atlases)
     # Pictures of single methods and atlases lie deeper or bear their names; every other goes by its own.
     figures = {
         Path(path).stem: path
         for path in pictures
-        if Path(path).parent.name == "figures" and not Path(path).stem.startswith("regions_")
+        if Path(path).parent.name == "figures" and not Path(path).stem.startswith(by_atlas)
     }
     sheets = sorted(stem for stem in figures if stem.startswith("visualisation_"))
     if sheets:  # the page shows one network's; those of the others lie beside it
@@ -44,12 +47,19 @@ def run(config, results, tables, pictures, index, excluded, differences, methods
     figures["maps"] = {
         method: {group: f"{results}/figures/maps/{method}_{group}.png" for group in groups} for method in methods
     }
-    figures["regions"] = {atlas: f"{results}/figures/regions_{atlas}.svg" for atlas in atlases}
+    for name in FIGURES_OF_ATLASES:
+        figures[name] = _of_atlases(name, pictures, atlases)
     versions = installed()
     contents = {"config": config, "tables": named, "figures": figures, "differences": differences, "versions": versions}
     write_page(page, contents)
     record = {"versions": versions, "config": dict(public_settings(config))}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
+
+
+def _of_atlases(name, paths, atlases):
+    """Return those of the files that are called by `name` and an atlas, by atlas."""
+    stems = {Path(path).stem: path for path in paths}
+    return {atlas: stems[f"{name}_{atlas}"] for atlas in atlases if f"{name}_{atlas}" in stems}
 
 
 def installed():

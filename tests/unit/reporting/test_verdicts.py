@@ -11,7 +11,6 @@ from voxplain.reporting.verdicts import (
     chance_of_error,
     conservation,
     explained_in_words,
-    find_planted,
     interval,
     judge,
     number,
@@ -81,21 +80,6 @@ def test_a_summary_without_a_headline_metric_is_refused(accuracy_tables):
     folds, summary = accuracy_tables()
     with pytest.raises(InputError, match="neither accuracy nor mae"):
         judge(folds, summary[summary["metric"] == "auc"])
-
-
-def test_planted_regions_are_counted_over_all_people_best_method_first():
-    planted = pd.DataFrame(
-        {
-            "method": ["gradcam", "gradcam", "guided_backprop", "guided_backprop", "gradcam"],
-            "group": ["joint", "joint", "joint", "joint", "M"],
-            "rank": [7, 9, 1, 30, 1],
-            "regions": 150,
-            "in_top": [False, False, True, False, True],
-        }
-    )
-    best, worst = find_planted(planted, ["gradcam", "guided_backprop"])
-    assert (best.method, best.found, best.planted, best.best_rank) == ("guided_backprop", 1, 2, 1)
-    assert (worst.method, worst.found, worst.best_rank) == ("gradcam", 0, 7)
 
 
 def test_what_was_explained_in_words():

@@ -9,9 +9,10 @@ from voxplain.baselines.feature_columns import HIDDEN
 from voxplain.cohort.restricted import is_restricted_field
 from voxplain.models.metrics import LOWER_IS_BETTER
 from voxplain.reporting import style
+from voxplain.reporting.columns import whole
 from voxplain.reporting.first_layer import adjusted_title, statistic_title
 from voxplain.reporting.reading import models_of
-from voxplain.reporting.tables import Table, show, whole, with_interval
+from voxplain.reporting.tables import Table, show, with_interval
 from voxplain.reporting.verdicts import number
 
 # table of the page -> (analyses of confounds.tsv, columns)

@@ -7,10 +7,7 @@ import pandas as pd
 
 from voxplain.base.files import MISSING
 from voxplain.reporting import style
-from voxplain.reporting.first_layer import adjusted_title, statistic_title
-from voxplain.reporting.importance import kind_title
-from voxplain.reporting.reading import TRUE
-from voxplain.reporting.verdicts import chance_of_error, number
+from voxplain.reporting.columns import COLUMNS, LEVELS, flag, score
 
 
 @dataclass(frozen=True)
@@ -21,9 +18,6 @@ class Cell:
     sort: str
 
 
-LEVELS = {"population": "population map", "people": "single people, mean"}
-
-
 @dataclass(frozen=True)
 class Table:
     """A table for the template: (title, is a number) per column, and rows of cells."""
@@ -31,158 +25,6 @@ class Table:
     columns: list[tuple[str, bool]]
     rows: list[list[Cell]]
 
-
-def _text(value: object) -> str:
-    return str(value)
-
-
-def _group(value: object) -> str:
-    return style.group_title(str(value))
-
-
-def _method(value: object) -> str:
-    return style.method_title(str(value))
-
-
-def _level(value: object) -> str:
-    return LEVELS.get(str(value), str(value))
-
-
-def _measure(value: object) -> str:
-    return str(value).replace("_", ", ")
-
-
-def _flag(value: object) -> str:
-    return "yes" if str(value).lower() in TRUE else "no"
-
-
-def whole(value: object) -> str:
-    """Return a count for reading."""
-    # No separator: digits of a voxel count stay one word for the eye and for copying.
-    return f"{int(float(value))}"
-
-
-def _percent(value: object) -> str:
-    return f"{100 * float(value):.1f} %"
-
-
-def _score(value: object) -> str:
-    value = float(value)
-    return f"{value:z.{3 if abs(value) < 10 else 1}f}".replace("-", "−")
-
-
-def _difference(value: object) -> str:
-    text = number(float(value))
-    return text if text.startswith("−") or not float(text) else f"+{text}"
-
-
-def _metric(value: object) -> str:
-    return style.metric_title(str(value))
-
-
-def _model(value: object) -> str:
-    return style.model_title(str(value))
-
-
-def _kind(value: object) -> str:
-    return kind_title(str(value))
-
-
-def _statistic(value: object) -> str:
-    return statistic_title(str(value))
-
-
-def _adjusted(value: object) -> str:
-    return adjusted_title(str(value))
-
-
-# column of a result file -> (title, how to write it, whether it is a number)
-COLUMNS: dict[str, tuple[str, Callable[[object], str], bool]] = {
-    "fold": ("Fold", _text, False),
-    "n_train": ("Training people", whole, True),
-    "n_test": ("Test people", whole, True),
-    "accuracy": ("Accuracy", number, True),
-    "balanced_accuracy": ("Balanced accuracy", number, True),
-    "auc": ("AUC", number, True),
-    "mae": ("Mean absolute error", number, True),
-    "r": ("r", number, True),
-    "metric": ("Metric", _metric, False),
-    "mean": ("Mean", _score, True),
-    "sd": ("SD", _score, True),
-    "chance": ("Chance", number, True),
-    "interval": ("95 % interval", _text, False),
-    "difference_to_cnn": ("Difference to the CNN", _difference, True),
-    "p_corrected_t": ("p, corrected t-test", chance_of_error, True),
-    "p_permutation": ("p, shuffled labels", chance_of_error, True),
-    "model": ("Model", _model, False),
-    "expected_calibration_error": ("Expected calibration error", number, True),
-    "brier": ("Brier score", number, True),
-    "slope": ("Slope", number, True),
-    "intercept": ("Intercept", number, True),
-    "setting": ("Setting", _text, False),
-    "value": ("Value", _text, False),
-    "reference": ("On everybody", _score, True),
-    "n": ("People", whole, True),
-    "pairs": ("Pairs", whole, True),
-    "p": ("p", chance_of_error, True),
-    "share_clean": ("Voxels without noise, %", whole, True),
-    "importance": ("Most important first", _score, True),
-    "random": ("At random", _score, True),
-    "gap": ("Prediction − truth", _text, False),
-    "r_with_target": ("r with the truth", number, True),
-    "whom": ("Within", _text, False),
-    "feature": ("Column", _text, False),
-    "reason": ("Why", _text, False),
-    "features": ("Features", whole, True),
-    "atlas": ("Atlas", _text, False),
-    "importance_kind": ("Importance", _kind, False),
-    "statistic": ("Statistic", _statistic, False),
-    "adjusted": ("Head size", _adjusted, False),
-    "grouped": ("Relatives kept together", _score, True),
-    "grouped_sd": ("SD", _score, True),
-    "ungrouped": ("Relatives split", _score, True),
-    "ungrouped_sd": ("SD", _score, True),
-    "difference": ("Difference", _difference, True),
-    "method": ("Method", _method, False),
-    "method_a": ("Method", _method, False),
-    "method_b": ("and method", _method, False),
-    "group": ("Maps of", _group, False),
-    "dice": ("Dice", number, True),
-    "dice_chance": ("Dice by chance", number, True),
-    "dice_sd": ("SD", number, True),
-    "dice_chance_95": ("95th percentile", number, True),
-    "dice_p": ("p", chance_of_error, True),
-    "auc_sd": ("SD", number, True),
-    "auc_chance": ("AUC by chance", number, True),
-    "auc_chance_95": ("95th percentile", number, True),
-    "auc_p": ("p", chance_of_error, True),
-    "level": ("Of", _level, False),
-    "measure": ("Measure", _measure, False),
-    "layers": ("Random layers", whole, True),
-    "similarity": ("Likeness", number, True),
-    "threshold": ("Threshold", number, True),
-    "survives": ("Survives", _flag, False),
-    "replacement": ("Replaced by", _text, False),
-    "people": ("People", whole, True),
-    "difference_to_random": ("Beyond random", _difference, True),
-    "p_random": ("p", chance_of_error, True),
-    "difference_to_intensity": ("Beyond brightness", _difference, True),
-    "p_intensity": ("p", chance_of_error, True),
-    "pointing": ("Peak in the truth", number, True),
-    "agreement": ("Agreement with background", number, True),
-    "spearman": ("Spearman", number, True),
-    "voxels_a": ("Voxels", whole, True),
-    "voxels_b": ("and voxels", whole, True),
-    "rank": ("Rank", whole, True),
-    "regions": ("of regions", whole, True),
-    "region": ("Region", _text, False),
-    "hemisphere": ("Side", _text, False),
-    "kind": ("Planted", _text, False),
-    "share": ("Share of the map", _percent, True),
-    "inside": ("Of the region in the mask", _percent, True),
-    "voxels": ("Voxels", whole, True),
-    "in_top": ("Among the top", _flag, False),
-}
 
 COHORT_KEYS = {
     "rows": "People in the tables",
@@ -234,7 +76,7 @@ def show(
 def with_interval(frame: pd.DataFrame) -> pd.DataFrame:
     """Add the column ``interval``, ``0.868 to 0.983``, made of ``ci_low`` and ``ci_high``; missing when one is."""
     texts = [
-        None if pd.isna(low) or pd.isna(high) else f"{_score(low)} to {_score(high)}"
+        None if pd.isna(low) or pd.isna(high) else f"{score(low)} to {score(high)}"
         for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
     ]
     return frame.assign(interval=pd.Series(texts, index=frame.index, dtype=object))
@@ -255,6 +97,8 @@ def arrange(frame: pd.DataFrame, methods: Sequence[str], by: Sequence[str], grou
         "method": methods,
         "method_a": methods,
         "method_b": methods,
+        "first": methods,
+        "second": methods,
         "group": ["joint", *(group for group in groups if group != "joint")],
         "level": list(LEVELS),
     }
@@ -282,7 +126,7 @@ def pivot_planted(planted: pd.DataFrame, methods: Sequence[str], group: str = "j
             if own["rank"].isna().all():
                 cells.append(Cell(MISSING, ""))
             else:
-                rank, hit = int(own["rank"].iloc[0]), _flag(own["in_top"].iloc[0]) == "yes"
+                rank, hit = int(own["rank"].iloc[0]), flag(own["in_top"].iloc[0]) == "yes"
                 cells.append(Cell(f"{rank} ★" if hit else str(rank), repr(float(rank))))
         table.append(cells)
     columns = [("Planted region", False), ("Effect", False)]

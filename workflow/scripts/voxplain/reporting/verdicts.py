@@ -1,14 +1,13 @@
 """From result tables to the answers that the page begins with."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from voxplain.base.errors import refuse
 from voxplain.models.metrics import LOWER_IS_BETTER
-from voxplain.reporting.reading import flags, headline_metric
+from voxplain.reporting.reading import headline_metric
 from voxplain.reporting.style import metric_title
 
 
@@ -105,17 +104,6 @@ class Performance:
         return f"{self.title} {self.score} ({chance})"
 
 
-@dataclass(frozen=True)
-class Found:
-    """How many planted regions one method ranks among its top regions; no best rank when its map is 0."""
-
-    method: str
-    found: int
-    planted: int
-    best_rank: int | None
-    regions: int
-
-
 def judge(accuracy: pd.DataFrame, summary: pd.DataFrame, confounds: pd.DataFrame | None = None) -> Performance:
     """Return the networks' headline performance: accuracy, or the mean absolute error of a regression.
 
@@ -148,19 +136,6 @@ def judge(accuracy: pd.DataFrame, summary: pd.DataFrame, confounds: pd.DataFrame
     return Performance(metric, *values, folds=len(folds), people=people, head_size=size, **extra)
 
 
-def find_planted(planted: pd.DataFrame, methods: Sequence[str], group: str = "joint") -> list[Found]:
-    """Count, per method, the planted regions among its top ones; the methods that find most come first."""
-    rows = planted[planted["group"] == group]
-    results = []
-    for method in methods:
-        own = rows[rows["method"] == method]
-        if not own.empty:
-            hits = flags(own["in_top"]).sum()
-            best = None if own["rank"].isna().all() else int(own["rank"].min())
-            results.append(Found(method, int(hits), len(own), best, int(own["regions"].iloc[0])))
-    return sorted(results, key=lambda found: (-found.found, found.best_rank or math.inf))
-
-
 def explained_in_words(explained: str) -> str:
     """Return what was explained, for a sentence: ``the predicted value``, ``M-F`` ... or ``nothing``."""
     if pd.isna(explained) or not explained:
@@ -174,13 +149,6 @@ def conservation(explained: pd.Series) -> str:
     if pd.isna(median):
         return ""
     return f"median {number(median)}, quartiles {number(low)} and {number(high)}"
-
-
-def found_in_words(row: pd.Series) -> str | None:
-    """Return the AUC of a population map against the truth beside that of a misplaced truth; None without a truth."""
-    if pd.isna(row["auc"]):
-        return None
-    return f"{number(row['auc'])} (misplaced truth: up to {number(row['auc_chance_95'])})"
 
 
 def number(value: float, digits: int = 2) -> str:

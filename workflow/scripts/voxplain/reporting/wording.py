@@ -134,10 +134,11 @@ FIRST_LAYER = (
     "its features by itself, so folds are shown side by side and never pooled."
 )
 LOCALIZATION = (
-    "Chance of a population map: the same map held against the planted configuration, flipped and moved to other "
-    "places of the brain (mean, and 95th percentile), p being the share of places that score as high. Maps are smooth, "
-    "so that chance may lie well apart from 0.50. Chance of single people's maps is that of random voxels. In the "
-    "truth: share of the map that lies there; peak in the truth: whether its strongest voxel does."
+    "Chance of a population map: the same map held against the truth, flipped and moved to other places of the brain "
+    "(mean, and 95th percentile), p being the share of places that score as high. Maps are smooth, so that chance may "
+    "lie well apart from 0.50. Chance of single people's maps is that of random voxels. In the truth: share of the map "
+    "that lies there; peak in the truth: whether its strongest voxel does. The map after training on shuffled labels "
+    "is a control: what it finds, it finds without having learned where the truth lies."
 )
 RANDOMIZATION = (
     "After Adebayo et al. 2018. Likeness is Spearman's rho inside the brain, of absolute values for maps without "
@@ -150,6 +151,58 @@ FAITHFULNESS = (
     "signed-rank test over people and are not corrected for the number of methods. Images with voxels taken away are "
     "unlike any that the network has seen, so that part of what it answers is surprise; that is why random order and "
     "brightness stand beside it."
+)
+VERDICTS = (
+    "Criteria ask for different things and do not weigh the same: a count of passed ones is no grade. A method that "
+    "fails the randomisation test or does not find a known truth must not be interpreted, whatever else it passes; one "
+    "that passes everything here may still be wrong about what these tests do not ask."
+)
+MASKED = (
+    "Images times a map, or with all but its strongest voxels dark, shown to networks that were trained on whole "
+    "images; random masks have the same volume and smoothness. It shows whether the answer can be had from what a map "
+    "names. Such images are unlike any that the network has seen, so that a low score may be surprise and not lack of "
+    "information: training anew is the fairer test."
+)
+FEW_MASKS = "There are too few random masks for p to reach the level of the verdict, so that no verdict is given."
+RETRAINING = (
+    "Networks trained anew on images without the voxels that a map names, or with these alone (after Hooker et al. "
+    "2019), and on as many voxels of random maps of equal smoothness. It shows whether what the map names is needed, "
+    "or enough. It cannot show that other voxels are not: what one place tells, another may tell too, and then nothing "
+    "is lost by taking the first away. p comes from the corrected resampled t-test over folds and is not corrected for "
+    "the number of methods and shares."
+)
+REPRODUCIBILITY = (
+    "The same people's maps from networks that were trained once more with one thing changed. Maps that are as alike "
+    "as maps of two different people tell nothing about single people. A network that learned nothing has nothing to "
+    "reproduce, so look at the scores of the networks first; with shuffled labels maps should differ, and what stays "
+    "alike then is anatomy and architecture, not learning. The intraclass correlation (ICC) is over people of all "
+    "classes together: a difference between the classes makes it larger. Maps that agree may be wrong together."
+)
+AGREEMENT = (
+    "Smooth maps are alike by chance: beside each pair stands what random maps with the values and the smoothness of "
+    "either reach. p is not corrected for the number of pairs. Methods that agree may be wrong together, above all "
+    "those that are made alike. The paper's agreement, in the table of masks, counts voxels and is not Dice."
+)
+INTERVALS_OF_REGIONS = (
+    "Intervals come from a bootstrap over families: how far shares and ranks move when other people are drawn, the "
+    "networks being the same. Shares rest on absolute values, so that with few people the interval lies nearer to the "
+    "mean of all regions than the share itself; ranks suffer less."
+)
+REGIONS_TESTED = (
+    "p and q belong to the test of the region's mean relevance, whichever map the row is of: {}. p is corrected for "
+    "all regions of the atlas (FWE), q is a false discovery rate."
+)
+INFERENCE = (
+    "Permutation tests of people's maps at every voxel, with p corrected for all voxels (the largest |t| of every "
+    "permutation); families are exchanged as wholes. They say that a result is not chance among people like these, the "
+    "networks being given: they do not cover other networks, nor say that what a map shows is true. Maps of what was "
+    "predicted, or of the true class, differ between classes by construction: there the difference is no finding."
+)
+ANATOMY = (
+    "The maps beside a voxel-wise t-test of the images themselves, which knows no network. Agreement is neither good "
+    "nor bad: a network may rightly use patterns that no single voxel shows, and may leave out what is redundant. A "
+    "map that only repeats the t-test needed no network; one that has little in common with it shows something that "
+    "has to be explained. Random maps have the values and the smoothness of the map."
 )
 AGE_GAP = (
     "Predictions are pulled towards the mean, so that the raw difference follows the truth itself. Corrected: without "
@@ -177,7 +230,8 @@ READING = (
     "A map says what a network used, not what differs between people, and not why. Other networks of the same score "
     "may use something else.",
     "Guided backpropagation and Grad-CAM fail published tests (Adebayo et al. 2018; Siegel et al. 2025). Trust a "
-    "method here only as far as it found what was planted in a phantom, and where methods of different kinds agree.",
+    "method here only as far as it found what was planted in a phantom and passes the tests of this page. Methods that "
+    "agree may be wrong together.",
 )
 SHARED = "Folds share most of their training people, so the standard deviation over folds understates the uncertainty."
 WIDENED = "The 95 % intervals are widened for that, by a rule that is a heuristic for cross-validation."

@@ -1,0 +1,72 @@
+"""What the page says about each method: its pictures, its people, its first regions, and what speaks against it."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from voxplain.attribution import CONTRIBUTIONS
+from voxplain.reporting import style, wording
+from voxplain.reporting.embedding import data_uri
+from voxplain.reporting.truth import found_in_words, population_score
+from voxplain.reporting.verdicts import conservation, explained_in_words
+
+
+def describe_methods(
+    explained: pd.DataFrame,
+    pictures: Mapping[str, Mapping],
+    top: Mapping[str, pd.DataFrame],
+    frames: Mapping[str, pd.DataFrame],
+    differences: Mapping[str, Sequence[str]],
+    warnings: Mapping[str, str],
+) -> list[dict]:
+    """Return a section a method.
+
+    Parameters
+    ----------
+    explained : DataFrame
+        Indexed by method: ``people, explained`` and the columns of conservation.
+    pictures : mapping of method to {group: path}
+    top : mapping of atlas to DataFrame
+        The top regions.
+    frames : mapping of name to DataFrame
+        ``localization``, where it is.
+    differences : mapping of method to two groups
+        Where a joint map is that of the second group minus that of the first.
+    warnings : mapping of method to str
+        Why a method's maps must not be interpreted.
+    """
+    sections = []
+    for method, said in explained.iterrows():
+        own = pictures.get(method, {})
+        sections.append(
+            {
+                "method": method,
+                "title": style.method_title(method),
+                "note": wording.METHOD_NOTES.get(method, ""),
+                "joined": _joined(method, differences.get(method)),
+                "conservation": conservation(said),
+                "people": said["people"],
+                "explained": explained_in_words(said["explained"]),
+                "pictures": [
+                    (style.group_title(group), data_uri(own[group]))
+                    for group in style.in_order(list(own), first=["joint"])
+                ],
+                "first": {atlas: _first_regions(table, method) for atlas, table in top.items()},
+                "auc": found_in_words(population_score(frames, method)),
+                "warning": warnings.get(method, ""),
+            }
+        )
+    return sections
+
+
+def _joined(method: str, groups: Sequence[str] | None) -> str:
+    """Return the sentence on a joint map that is the difference of two groups, else an empty text."""
+    if not groups:
+        return ""
+    reason = wording.CONTRIBUTIONS_CANCEL if method in CONTRIBUTIONS else "."
+    return wording.JOINED.format(style.difference_title(groups)) + reason
+
+
+def _first_regions(table: pd.DataFrame, method: str, count: int = 5) -> list[str]:
+    rows = table[(table["method"] == method) & (table["group"] == "joint")]
+    return rows.sort_values("rank", kind="stable")["region"].astype(str).head(count).tolist()
