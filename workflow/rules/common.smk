@@ -24,6 +24,7 @@ from voxplain.configuration import (
     joining,
     ordered,
     tidy,
+    signed_like_t,
 )
 
 
@@ -63,10 +64,8 @@ FAITHFULNESS, RANDOMIZATION, REPRODUCIBILITY = (
 )
 MASKED_ACCURACY, RETRAINING, INFERENCE = (EVALUATION[name] for name in ("masked_accuracy", "retraining", "inference"))
 AGREEMENT, ANATOMY = EVALUATION["agreement"], EVALUATION["anatomy"]
-# Methods whose joint map has the signs of a difference of classes or of a slope, as a t-map has.
-SIGNED_LIKE_T = [
-    method for method in METHODS if method not in NON_NEGATIVE and STATISTIC in SIGNED and len(CLASSES) in (0, 2)
-]
+# Methods whose joint map has the signs of a t-map: those of contributions turn with the image's own sign.
+SIGNED_LIKE_T = [method for method in METHODS if signed_like_t(config, CLASSES, method, STATISTIC)]
 # The map of noise is that of a model of its own, which does not follow the network's weights.
 RANDOMIZED = [method for method in METHODS if method != "noise"]
 # Networks that were trained once more, with one thing changed; `shuffled` is the control whose maps should differ.
@@ -83,6 +82,12 @@ PLANTED_SEEDS = list(range(1, PLANTED["seeds"] + 1))
 PLANTED_CELLS = [
     f"{RESULTS}/power/planted_effect-{effect}_seed-{seed}" for effect in PLANTED["effects"] for seed in PLANTED_SEEDS
 ]
+# Names under which the default methods of the benchmark differ in their settings alone.
+TITLES_OF_SETTINGS = {
+    "perturbation_light": "Perturbations, small weights",
+    "perturbation_blur": "Perturbations, blur",
+    "perturbation_box": "Perturbations, published kernel",
+}
 NOT_OF_A_PLANTING = ("atlas", "effects", "seeds", "held_out", "fwhms_mm", "shuffles")
 # Of a network from outside it is not known whom it has seen: there are no folds to hold other models against.
 CONFOUNDS = not EXTERNAL

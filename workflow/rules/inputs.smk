@@ -60,9 +60,12 @@ def network_with_shuffled_labels(wildcards):
     return [f"{RESULTS}/models/shuffled-1_fold-{wildcards.fold}/weights.safetensors"] if known else []
 
 
-def maps_with_shuffled_labels(method):
-    """Maps of networks that were trained on shuffled labels, where there are some."""
-    return [folder for variant in AGAIN if variant.startswith("shuffled") for folder in maps_again(method, variant)]
+def maps_with_shuffled_labels(wildcards):
+    """Maps of networks that were trained on shuffled labels, and these labels, where there are some."""
+    if "shuffled-1" not in AGAIN:
+        return {}
+    labels = expand(f"{RESULTS}/private/again/shuffled-1_fold-{{fold}}.tsv", fold=AGAIN_FOLDS)
+    return {f"{method}_shuffled": maps_again(method, "shuffled-1") for method in RANDOMIZED} | {"trained_on": labels}
 
 
 def volumes_folder(path):
@@ -126,6 +129,21 @@ def volumes_of_batch(wildcards):
         # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
         "participants": ancient(f"{RESULTS}/private/participants.tsv"),
     }
+
+
+def planted_volumes(wildcards):
+    """The files of a batch that something is planted in; said at once when nobody said where."""
+    if not PLANTED["regions"] or PLANTED_ATLAS not in ATLASES:
+        raise WorkflowError(
+            "planted_benchmark needs regions (planted_benchmark.regions) of an atlas (atlases) to plant something in"
+        )
+    return volumes_of_batch(wildcards)
+
+
+def statistic_of_benchmark(kind):
+    """The statistic over people that the figure of a benchmark shows: the run's own where it was compared."""
+    compared = PHANTOM_BENCHMARK["statistics"] if kind == "phantom" else STATISTICS
+    return STATISTIC if STATISTIC in compared else compared[0]
 
 
 @lru_cache(maxsize=None)

@@ -157,7 +157,7 @@ rule score_localization:
     """How well maps of people and population find what was planted, or is known, beside chance."""
     input:
         unpack(lambda wildcards: {method: map_folders(method) for method in METHODS}),
-        unpack(lambda wildcards: {f"{method}_shuffled": maps_with_shuffled_labels(method) for method in RANDOMIZED}),
+        unpack(maps_with_shuffled_labels),
         unpack(truth_files),
         maps=expand(
             f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz",

@@ -53,7 +53,9 @@ rule tabulate_phantom_benchmark:
 rule plant_people:
     """A batch of the cohort's own images with every effect that is planted; labels are drawn at random."""
     input:
-        unpack(volumes_of_batch),
+        volumes=lambda wildcards: planted_volumes(wildcards)["volumes"],
+        masks=lambda wildcards: planted_volumes(wildcards).get("masks", []),
+        participants="{results}/private/participants.tsv",
         index="{results}/images/index.tsv",
         atlas_image=f"{{results}}/atlases/{PLANTED_ATLAS}.nii.gz",
         atlas_table=f"{{results}}/atlases/{PLANTED_ATLAS}.tsv",
@@ -77,7 +79,8 @@ rule plant_people:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2048 if config["images"]["align"] == "none" else 3072,
+        # A map's worth of memory a person and planting comes on top.
+        mem_mb=3072 + len(PLANTED["effects"]) * len(PLANTED_SEEDS) * min(PEOPLE, config["images"]["subjects_per_job"]),
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else str(data_root(COHORT)),
@@ -139,9 +142,6 @@ rule score_planted:
         "../scripts/score_planted.py"
 
 
-ruleorder: score_planted > score_phantom_design
-
-
 rule tabulate_planted_benchmark:
     """All effects and methods, over seeds."""
     input:
@@ -176,7 +176,8 @@ rule draw_power:
     conda:
         "../../envs/cpu.yaml"
     params:
-        statistic=STATISTIC if STATISTIC in PHANTOM_BENCHMARK["statistics"] else PHANTOM_BENCHMARK["statistics"][0],
+        statistic=lambda wildcards: statistic_of_benchmark(wildcards.kind),
+        titles=TITLES_OF_SETTINGS,
         code=code_of("draw_power"),
     script:
         "../scripts/draw_power.py"

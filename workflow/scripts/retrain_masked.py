@@ -6,10 +6,11 @@ from voxplain.base.files import clear_folders, read_array, read_table, write_tab
 from voxplain.base.jobs import job_log
 from voxplain.base.seeds import seed_for
 from voxplain.cohort.participants import read_private
-from voxplain.evaluation.retraining import RANDOM, random_maps, retrain, training_map
+from voxplain.evaluation.retraining import RANDOM, random_maps, retrain
 from voxplain.models.holdout import families_of
 from voxplain.models.settings import TrainingSettings
 from voxplain.population.maps import read_on_grid, walk_maps
+from voxplain.population.weights import joint_map
 
 
 def run(
@@ -21,7 +22,7 @@ def run(
     chosen = choose_people(everybody, explained, seed)
     known = chosen[chosen["fold"] != fold].reset_index(drop=True)
     volumes = [
-        training_map(
+        joint_map(
             walk_maps(maps, known["participant_id"]), known, how, joined, statistic, normalise, smoothing_fwhm_mm,
             inside,
         )

@@ -7,7 +7,7 @@ from voxplain.base.seeds import seed_for
 from voxplain.models.checkpoint import save_checkpoint
 from voxplain.models.fold import train_and_test
 from voxplain.models.holdout import families_of
-from voxplain.models.rerun import shuffle_targets
+from voxplain.models.rerun import unrelated_targets
 from voxplain.models.settings import TrainingSettings
 
 
@@ -33,7 +33,7 @@ def run(
     volumes, people = read_array(stack), read_table(index)[["participant_id"]].merge(read_table(folds), how="left")
     families = families_of(read_table(participants), people["participant_id"]) if grouped else None
     if permutation is not None:
-        people["target"] = shuffle_targets(people, permutation[0], permutation[1], families)
+        people["target"] = unrelated_targets(people, permutation[0], permutation[1], families)
     state = f"{partial}_{code}"  # other code does not go on with an epoch of this one
     with on_device(*device) as chosen:
         trained, guesses = train_and_test(volumes, people, fold, settings, chosen, seed, state, families, dropout_seed)

@@ -242,7 +242,7 @@ def test_scripts_plant_and_score_whatever_the_batches(people, atlas, tmp_path, m
     seen = {}
 
     def score_cohort(images, people, truth, brain, training, methods, **options):
-        seen.update(images=images, people=people, truth=truth, brain=brain, training=training, **options)
+        seen.update(images=images, people=people, truth=truth, training=training, methods=methods, **options)
         return [pd.DataFrame({"x": [1]})] * 3
 
     monkeypatch.setattr(score_planted, "score_cohort", score_cohort)
@@ -250,7 +250,8 @@ def test_scripts_plant_and_score_whatever_the_batches(people, atlas, tmp_path, m
     score_planted.run(
         [files(number, "npy")[0] for number in range(3)], [files(number, "tsv")[0] for number in range(3)],
         tmp_path / "participants.tsv", tmp_path / "brain.nii.gz", atlas_files, *written,
-        planted=planted | plantings[0], training={"epochs": 1}, methods={}, task="classification", seed=1,
+        planted=planted | plantings[0], training={"epochs": 1}, task="classification", seed=1,
+        methods={"lrp": {"method": "lrp", "target": "M"}, "masks": {"method": "perturbation", "target": "predicted"}},
         device=("cpu", 1), partial=str(tmp_path / "partial"), code="x", shuffles=7,
     )  # fmt: skip
     assert seen["people"]["participant_id"].tolist() == ["a", "b", "c", "d", "e"]
@@ -259,7 +260,9 @@ def test_scripts_plant_and_score_whatever_the_batches(people, atlas, tmp_path, m
     np.testing.assert_array_equal(seen["images"][4], own)
     assert (seen["training"].labels, seen["shuffles"]) == (LABELS, 7)
     assert (seen["truth"] > 0)[atlas == 3].mean() > 0.5
-    assert read_table(written[0]).to_dict("list") == {"x": [1], "effect": [1.0], "seed": [2], "people": [5]}
+    # A class of the cohort is none of the benchmark's.
+    assert seen["methods"] == {"lrp": {"method": "lrp"}, "masks": {"method": "perturbation", "target": "predicted"}}
+    assert read_table(written[0]).to_dict("list") == {"design": ["planted"], "effect": [1.0], "seed": [2], "x": [1]}
 
 
 @pytest.mark.slow

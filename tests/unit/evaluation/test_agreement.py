@@ -94,6 +94,12 @@ def test_the_order_of_methods_and_further_methods_change_nothing(table, maps, br
     pd.testing.assert_frame_equal(again[keys], before[keys].reset_index(drop=True), rtol=1e-4)
 
 
+def test_a_single_method_agrees_with_nobody(brain, maps):
+    found = compare_methods({"lrp": maps["lrp"]}, brain, "joint", VOLUMES, 10**9, 7)
+    assert list(found.columns) == COLUMNS
+    assert found.empty
+
+
 def test_a_map_agrees_fully_with_its_own_scale(brain, maps):
     found = compare_methods({"a": maps["lrp"], "b": 5 * maps["lrp"]}, brain, "joint", (10,), 5, 7)
     np.testing.assert_allclose(found["value"], 1, atol=1e-5)

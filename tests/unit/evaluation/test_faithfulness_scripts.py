@@ -61,7 +61,7 @@ def test_from_maps_to_the_tables(at):
     assert len(joined) == 3 * 2 * 3 * 2 * 3
     assert list(areas) == [
         "method", "replacement", "kind", "order", "measure", "auc", "sd", "folds", "people", "difference_to_random",
-        "p_random", "difference_to_intensity", "p_intensity",
+        "ranks_random", "p_random", "difference_to_intensity", "ranks_intensity", "p_intensity",
     ]  # fmt: skip
     assert len(areas) == 3 * 2 * 3 * 2
     assert areas["folds"].eq(1).all()

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 import measure_masked_accuracy
 import tabulate_masked_accuracy
 from voxplain.base.errors import InputError
 from voxplain.base.files import read_table, write_array, write_image, write_table
+from voxplain.evaluation import masked_accuracy
 from voxplain.evaluation.altered_images import AlteredImages
 from voxplain.evaluation.masked_accuracy import mask_images, measure_masks, soft_mask
 from voxplain.evaluation.masked_tables import summarise_masked
@@ -18,6 +20,7 @@ from voxplain.imaging.intensity import normalise
 from voxplain.models.checkpoint import save_checkpoint
 from voxplain.models.prediction import predict
 from voxplain.models.voxel_cnn import VoxelCNN
+from voxplain.population.threshold import top_voxels
 
 SHAPE, N = (8, 9, 7), 12
 BLOCK = (slice(2, 5), slice(3, 6), slice(2, 5))
@@ -180,6 +183,31 @@ def test_draws_do_not_depend_on_people_or_other_masks_and_equal_masks_have_one_a
     assert measure(people.iloc[:0], soft).empty
 
 
+def roughness(mask):
+    """Share of the mask's faces that have a neighbour outside it."""
+    return sum(np.abs(np.diff(mask, axis=axis)).sum() for axis in range(3)) / mask.sum()
+
+
+def test_random_masks_are_about_as_smooth_as_the_map_that_a_mask_comes_from(monkeypatch):
+    """Made from the two values of a mask alone they would fall into pieces, and find something everywhere."""
+    brain = head((24, 24, 24))
+    volume = gaussian_filter(np.random.default_rng(0).normal(size=brain.shape), 2)
+    soft, threshold = soft_mask(volume, brain), top_voxels(volume, brain, 500).astype(np.float32)
+    seen = []
+    monkeypatch.setattr(masked_accuracy, "mask_images", lambda images, mask, intensity: seen.append(mask) or images)
+    people = pd.DataFrame({"row": [0], "target": [1.0]})
+    found = {}
+    for known in ({}, {("lrp", "joint", "soft"): soft}):
+        seen.clear()
+        masks = {("lrp", "joint", "threshold"): threshold} | known
+        measure_masks(Block(1), np.ones((1, *brain.shape), np.float32), people, REGRESSION, masks, brain, "none", 8, 1)
+        real, *random = seen[:9]
+        np.testing.assert_array_equal(real, threshold)
+        assert all(one.sum() == threshold.sum() and not one[~brain].any() for one in random)
+        found[bool(known)] = np.mean([roughness(one) for one in random])
+    assert found[True] < 0.9 * found[False]
+
+
 def test_what_cannot_be_applied_is_refused(raw, people):
     masks = {("a", "F", "soft"): np.full(SHAPE, 2.0), ("b", "F", "soft"): np.ones((2, 2, 2)), ("c", "F", "soft"): BRAIN}
     with pytest.raises(InputError, match=r"a F soft: values from 2.0(.|\n)*b F soft: has the shape") as error:
@@ -212,6 +240,11 @@ def test_folds_are_joined_draw_by_draw():
     assert row["random_95"] == pytest.approx(np.percentile(draws, 5))  # the good end of an error
     assert row["p"] == 1
     assert row["chance"] == pytest.approx(5 / 3)
+    unknown = parts[1].assign(metric="auc").assign(value=np.nan)  # a fold without one of the classes
+    (row,) = summarise_masked([parts[0].assign(metric="auc"), unknown], targets, "classification", ["A", "B"]).to_dict(
+        "records"
+    )
+    assert (row["mean"], row["folds"], row["people"], row["draws"]) == (0.8, 1, 10, 2)
     with pytest.raises(InputError, match="Nobody"):
         summarise_masked([parts[0].iloc[:0]], targets, "classification", ["A", "B"])
 
@@ -246,8 +279,8 @@ def test_from_a_network_to_the_table(at):
         measure_masked_accuracy.run(
             at / "weights.safetensors", at / "stack.npy", at / "index.tsv", at / "folds.tsv", at / "brain.nii.gz",
             [at / f"{name}.nii.gz" for name in names], [at / f"{name}_mask.nii.gz" for name in names],
-            at / f"fold-{fold}.tsv", methods=methods, groups=groups, fold=fold, intensity="zscore", draws=1, seed=1,
-            device=("cpu", 1),
+            at / f"fold-{fold}.tsv", methods=methods, groups=groups, fold=fold, tested=None,
+            intensity="zscore", draws=1, seed=1, device=("cpu", 1),
         )  # fmt: skip
     own = read_table(at / "fold-0.tsv")
     assert len(own) == 3 * (1 + 2 * 2 * 2 * 2)

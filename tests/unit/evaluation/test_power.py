@@ -157,6 +157,14 @@ def test_population_maps_are_those_of_scipy():
         np.testing.assert_allclose(volume, expected[key], rtol=2e-5, atol=1e-6, err_msg=str(key))
 
 
+def test_what_is_usual_follows_the_target(cohort, state):
+    """As `voxplain.configuration.joining` has it: maps of a person's own class do not cancel in a mean."""
+    scores = cell_of(cohort, state, {"own": {"method": "lrp", "target": "true", "people": 6}}).scores
+    rows = scores[scores["statistic"].isin(["mean_signed", "t"]) & scores["usual"].eq(True)]
+    rows = rows[rows["method"] == "own"]
+    assert set(rows["joint"]) == {"mean"}
+
+
 def test_the_noise_method_brings_its_own_model(cohort, state):
     options = {"method": "noise", "model": "voxel", "epochs": 1, "people": 4}
     scores = cell_of(cohort, state, {"noise": options}).scores
@@ -171,6 +179,15 @@ def test_what_cannot_be_is_refused_before_any_training(cohort, tmp_path):
         cell_of(cohort, tmp_path, {"smooth": {"method": "smoothgrad", "sample": 2}})
     with pytest.raises(InputError, match="no attribution method 'crystal'"):
         cell_of(cohort, tmp_path, {"ball": {"method": "crystal"}})
+    with pytest.raises(InputError, match="'M' is neither one of"):
+        cell_of(cohort, tmp_path, {"lrp": {"method": "lrp", "target": "M"}})
+    for people, statistics, least in ((3, STATISTICS, 4), (1, ["mean_signed"], 2)):
+        with pytest.raises(InputError, match=f"  - method lrp: people {people}, expected {least} or more"):
+            cell_of(cohort, tmp_path, {"lrp": {"method": "lrp", "people": people}}, statistics=statistics)
+    images, people, *places = cohort
+    few = people.iloc[:8].assign(group=None)
+    with pytest.raises(InputError, match=r"  - held-out people of class A: 1, .*\n  - held-out people of class B: 1, "):
+        cell_of((images[:8], few, *places), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

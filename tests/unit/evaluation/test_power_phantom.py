@@ -9,6 +9,7 @@ from voxplain.cohort.phantom import PhantomSettings, design, make_people
 from voxplain.cohort.phantom.effects import mock_truth, truth_codes
 from voxplain.cohort.phantom.fields import positions
 from voxplain.cohort.phantom.people import IMAGES
+from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_benchmark
 from voxplain.evaluation.power_phantom import benchmark_settings, phantom_cell, phantom_cohort
 from voxplain.imaging.downsampling import downsample
 from voxplain.imaging.grid import COMMON, mni_brain
@@ -44,6 +45,18 @@ def test_only_head_size_is_shown_at_native_size():
     assert plain == replace(
         PhantomSettings(), design="none", people=8, grid="common", dtype="float32", noise=0.0, effect=1, seed=1
     )
+
+
+def test_cells_are_designs_by_effects_by_seeds():
+    settings = {"full": False, "effects": None, "seeds": 2, "people": None, "designs": ["both", "none"]}
+    assert cells_of_benchmark(settings) == [
+        *("both_effect-0.5_seed-1", "both_effect-1_seed-1", "none_effect-0_seed-1"),
+        *("both_effect-0.5_seed-2", "both_effect-1_seed-2", "none_effect-0_seed-2"),
+    ]
+    assert sizes_of_benchmark(settings) == {"effects": [0.5, 1], "seeds": 2, "people": 128}
+    full = {"effects": [0.25, 0.5, 0.75, 1, 1.5], "seeds": 2, "people": 256}
+    full = {"effects": [0.25, 0.5, 0.75, 1, 1.5], "seeds": 2, "people": 256}
+    assert sizes_of_benchmark(settings | {"full": True}) == full
 
 
 @pytest.mark.slow

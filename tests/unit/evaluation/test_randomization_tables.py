@@ -48,3 +48,12 @@ def test_folds_are_joined():
     assert table["spearman_absolute_sd"].tolist() == pytest.approx([0.2, np.sqrt(0.02)])
     assert table[["people", "folds"]].to_numpy().tolist() == [[12, 3], [12, 3]]
     assert summarise_folds(folds[:1])["spearman_absolute_sd"].isna().all()
+
+
+def test_folds_with_opposite_signs_are_not_taken_for_no_likeness():
+    folds = [steps_of("lrp", [1, value, value]) for value in (0.9, -0.9)]
+    summary = summarise_folds(folds)
+    assert summary["spearman"].abs().min() < 1e-9
+    verdict = survives(summary).set_index("method").loc["lrp"]
+    assert verdict["survives"]
+    assert verdict["similarity"] == pytest.approx(0.9)

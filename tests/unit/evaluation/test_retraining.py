@@ -11,13 +11,12 @@ from voxplain.base.files import read_table, write_array, write_image, write_tabl
 from voxplain.base.seeds import seed_for
 from voxplain.evaluation import retraining
 from voxplain.evaluation.masked_tables import summarise_retraining
-from voxplain.evaluation.retraining import mean_image, random_maps, replaced_voxels, retrain, training_map
+from voxplain.evaluation.retraining import mean_image, random_maps, replaced_voxels, retrain
 from voxplain.imaging.grid import COMMON
 from voxplain.models.fold import train_and_test
 from voxplain.models.metrics import fold_metrics
 from voxplain.models.settings import TrainingSettings
-from voxplain.population.groups import members_of
-from voxplain.population.summary import joint, smooth, summarise
+from voxplain.population.summary import smooth
 
 SHAPE, N = (10, 12, 10), 64
 IDS = [f"p{i:02d}" for i in range(N)]
@@ -166,23 +165,6 @@ def test_folds_that_leave_nobody_are_refused(stack, people, truth, settings, tmp
             retrain(stack, people.assign(fold=0), fold, [truth], BRAIN, [5], ["kept"], settings, "cpu", 1, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("how", "statistic"), [("mean", "mean_absolute"), ("difference", "mean_signed"), ("sum", "mean_rectified")]
-)
-def test_the_map_of_training_people_is_their_joint_map(people, how, statistic):
-    maps = dict(zip(IDS, np.random.default_rng(1).normal(size=(N, *SHAPE)), strict=True))
-    known = people[people["fold"] != 0].reset_index(drop=True)
-    asked = [(person, maps[person]) for person in known["participant_id"]]
-    found = training_map(asked, known, how, ["A", "B"], statistic, "max", 5.0, BRAIN)
-    groups = [
-        summarise([(person, maps[person]) for person in members_of(group, known)], statistic, "max") for group in "AB"
-    ]
-    expected = smooth(joint(groups, how), 5.0, COMMON.affine, BRAIN)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    with pytest.raises(InputError, match=asked[0][0]):
-        training_map(asked[1:], known, how, ["A", "B"], statistic, "max", 5.0, BRAIN)
-
-
 def test_random_maps_have_the_values_of_the_map_and_differ_between_folds(truth):
     maps = random_maps(-truth, BRAIN, 2, 1, 0)
     for one in maps:
@@ -237,6 +219,15 @@ def test_methods_beside_random_maps_fold_by_fold():
     found = table.set_index(["method", "mode"])["difference_to_random"]
     assert found["lrp", "removed"] == pytest.approx(-0.325)  # a smaller error without the voxels
     assert table["whole"].eq(0.25).all()
+
+
+def test_a_fold_in_which_a_metric_is_undefined_does_not_count_for_it():
+    parts = [part(name, fold, [0.6 + fold / 9], [0.9], "auc") for name in ("lrp", "random") for fold in (0, 1, 2)]
+    parts = [one.assign(value=np.nan) if one["fold"].iloc[0] == 2 else one for one in parts]
+    arguments = ([predicted(fold, 4) for fold in (0, 1, 2)], pd.Series(list("AB")), "classification", ["A", "B"])
+    table = summarise_retraining(parts, *arguments)
+    assert table["folds"].eq(2).all()
+    assert table["mean"].notna().all()
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -153,7 +153,7 @@ def test_an_empty_map_and_an_empty_truth(brain, truth, shuffled):
     nothing = shuffle_truth(np.zeros(SHAPE), brain, 99, seed=1)
     assert nothing == []
     result = score_beside_chance(np.ones(SHAPE), np.zeros(SHAPE), brain, nothing)
-    assert result.pop("voxels") == 0
+    assert result.pop("voxels") == result.pop("places") == 0
     assert np.isnan(list(result.values())).all()
 
 

@@ -11,13 +11,14 @@ NAN = np.nan
 
 def localization(**changes):
     row = {"method": "lrp", "group": "joint", "level": "population"}
-    row |= {"auc": 0.9, "auc_chance": 0.5, "auc_chance_95": 0.7, "auc_p": 0.001}
+    row |= {"auc": 0.9, "auc_chance": 0.5, "auc_chance_95": 0.7, "auc_p": 0.001, "places": 99}
     return pd.DataFrame([row | changes])
 
 
 def faithfulness(**changes):
     row = {"method": "lrp", "replacement": "mean", "kind": "deletion", "order": "map", "measure": "probability"}
     row |= {"difference_to_random": 0.2, "p_random": 0.01, "difference_to_intensity": 0.1, "p_intensity": 0.02}
+    row |= {"people": 6, "ranks_random": 21.0, "ranks_intensity": 15.0}
     return pd.DataFrame([{**row, "order": "random", "difference_to_random": NAN}, row | changes])
 
 
@@ -29,7 +30,8 @@ def randomization(**changes):
 def retraining(**changes):
     row = {"method": "lrp", "mode": "removed", "share": 5, "metric": "accuracy"}
     row |= {"difference_to_random": 0.1, "p_corrected_t": 0.01}
-    return pd.DataFrame([row | changes, {**row, "share": 20, "difference_to_random": -1}])
+    other = {**row, "share": 20, "difference_to_random": -1} | {key: changes[key] for key in changes if key != "share"}
+    return pd.DataFrame([row | changes, other])
 
 
 def masked(**changes):
@@ -61,17 +63,24 @@ def verdicts_of(**changes):
 # criterion, table, its maker, and what makes it pass, fail and be not testable
 CASES = [
     ("localization", "localization", localization, {}, {"auc_p": 0.06}, {"auc_p": NAN}),
+    ("localization", "localization", localization, {}, {"auc_p": 0.06}, {"places": 18}),
     ("localization_people", "localization", localization, {"level": "people"}, {"level": "people", "auc": 0.59},
      {"level": "people", "auc": NAN}),
     ("no_false_alarm", "localization", localization, {"level": "shuffled labels", "auc_p": 0.5},
      {"level": "shuffled labels"}, {}),
     ("deletion", "faithfulness", faithfulness, {}, {"p_intensity": 0.2}, {"kind": "insertion"}),
     ("deletion", "faithfulness", faithfulness, {}, {"difference_to_random": -0.2}, {"method": "gradcam"}),
+    ("deletion", "faithfulness", faithfulness, {}, {"ranks_random": -21.0}, {"people": 5}),
     ("insertion", "faithfulness", faithfulness, {"kind": "insertion"}, {"kind": "insertion", "p_random": 0.2}, {}),
+    ("deletion", "faithfulness", faithfulness, {}, {"difference_to_intensity": -0.1}, {"people": 5}),
     ("randomization", "randomization_verdicts", verdicts_of, {}, {"similarity": 0.51}, {"similarity": NAN}),
     ("shuffled_labels", "randomization", randomization, {}, {"spearman": -0.8}, {"test": "cascade"}),
     ("retraining", "retraining", retraining, {}, {"difference_to_random": -0.1}, {"p_corrected_t": NAN}),
+    ("retraining", "retraining", retraining, {"metric": "mae"}, {"metric": "mae", "p_corrected_t": 0.06},
+     {"metric": "auc"}),
+    ("retraining", "retraining", retraining, {}, {"difference_to_random": 0.0}, {"mode": "kept"}),
     ("masked_accuracy", "masked_accuracy", masked, {}, {"p": 0.1}, {"draws": 18}),
+    ("masked_accuracy", "masked_accuracy", masked, {"metric": "mae"}, {"metric": "mae", "p": 0.1}, {"p": NAN}),
     ("reproducibility", "reproducibility", reproducibility, {}, {"value": 0.4}, {"value": NAN}),
     ("reproducibility_folds", "reproducibility", reproducibility, {"change": "folds"},
      {"change": "folds", "value": 0.4}, {}),
@@ -119,3 +128,12 @@ def test_absolute_ranks_judge_methods_without_signs():
     table = randomization(method="perturbation")
     found = judge_methods({"randomization": table}, ["perturbation"], Thresholds()).set_index("criterion")
     assert found.loc["shuffled_labels", ["value", "verdict"]].tolist() == [0.9, "fails"]
+
+
+def test_beside_a_constant_map_nothing_is_said_of_a_method():
+    """One of two others has no ranks: it speaks neither for nor against."""
+    table = pd.concat([agreement(), agreement(second="occlusion", p=NAN)[:1]], ignore_index=True)
+    table = table[table["first"] == "lrp"]
+    found = judge_methods({"agreement": table}, ["lrp", "occlusion"], Thresholds()).set_index(["method", "criterion"])
+    assert found.loc[("lrp", "agreement"), ["value", "verdict"]].tolist() == [1.0, "passes"]
+    assert found.loc[("occlusion", "agreement"), "verdict"] == "not testable"

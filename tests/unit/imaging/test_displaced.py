@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from voxplain.base.errors import InputError
-from voxplain.imaging import alignment, displaced
+from voxplain.imaging import alignment
 from voxplain.imaging.alignment import align_to_mni
 from voxplain.imaging.displaced import Change, downsample_changed, sampler
 from voxplain.imaging.downsampling import downsample
@@ -162,8 +162,7 @@ def test_registered_volumes(monkeypatch, kind):
     """Displacements are of the template's space, whatever the registration, and 0 is what `align_to_mni` gives."""
     from nilearn.datasets import load_mni152_template
 
-    for module in (alignment, displaced):
-        monkeypatch.setattr(module, "REGISTRATION_MM", 4)
+    monkeypatch.setattr(alignment, "REGISTRATION_MM", 4)
     image = load_mni152_template(resolution=4)
     data = image.get_fdata(dtype=np.float32)
     data[: data.shape[0] // 2] *= 0.7  # the left is darker

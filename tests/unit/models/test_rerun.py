@@ -11,7 +11,7 @@ from voxplain.base.files import read_table, write_array, write_table
 from voxplain.base.seeds import seed_for
 from voxplain.models import fold as one_fold
 from voxplain.models.holdout import families_of
-from voxplain.models.rerun import cross_validate, shuffle_targets
+from voxplain.models.rerun import cross_validate, shuffle_targets, unrelated_targets
 from voxplain.models.settings import TrainingSettings
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
@@ -134,7 +134,7 @@ def test_a_network_learns_the_shuffled_answers(cohort, people, tmp_path, monkeyp
     shuffled = people.assign(target=shuffle_targets(people, SEED, 1))
     seen = {}
 
-    def note(stack, rows, targets, settings, device, seed, folder, groups):
+    def note(stack, rows, targets, settings, device, seed, *_):
         seen[seed] = dict(zip(rows, targets, strict=True))
         raise KeyboardInterrupt
 
@@ -206,3 +206,25 @@ def test_people_without_a_known_family_are_their_own():
     participants = pd.DataFrame({"participant_id": ["a", "b", "c", "d"], "group": ["x", None, "x", None]})
     families = families_of(participants, pd.Series(["d", "c", "a"], index=[5, 6, 7]))
     assert families.to_dict() == {5: "person d", 6: "x", 7: "x"}
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_unrelated_targets_know_less_of_the_truth_than_a_shuffling_usually_does(numbers):
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=48) if numbers else np.array(["F", "M"] * 24)
+    people = pd.DataFrame(
+        {"participant_id": [f"p{i:02d}" for i in range(48)], "fold": np.repeat([0, 1, 2], 16), "target": truth}
+    )
+
+    def related(shuffled):
+        codes = (lambda column: column.astype(float)) if numbers else (lambda column: (column == "M").astype(float))
+        pairs = [(codes(rows["target"]), codes(shuffled[rows.index])) for _, rows in people.groupby("fold")]
+        return sum(np.corrcoef(own, its)[0, 1] ** 2 for own, its in pairs)
+
+    usual = np.mean([related(shuffle_targets(people, 1, number)) for number in range(40)])
+    chosen = unrelated_targets(people, 1, 1)
+    assert related(chosen) < 0.35 * usual
+    assert sorted(chosen) == sorted(people["target"])
+    backwards = unrelated_targets(people[::-1], 1, 1)
+    pd.testing.assert_series_equal(backwards.sort_index(), chosen)
+    assert not chosen.equals(unrelated_targets(people, 1, 2))

@@ -107,6 +107,19 @@ def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -
     return ("welch" if statistic == "t" else how), groups
 
 
+def signed_like_t(config: dict, classes: Sequence[str], method: str, statistic: str) -> bool:
+    """Tell whether a joint map's signs mean what those of a t-map of the images do: larger in the second class.
+
+    Contributions are products with the image: where the second class is darker both factors turn, and their difference
+    is positive all the same. Maps of other targets than the contrast or the second class have other signs.
+    """
+    turned = method in NON_NEGATIVE | CONTRIBUTIONS or config["population"]["joint"] == "difference"
+    if turned or statistic not in SIGNED:
+        return False
+    target = target_of(config["maps"]["methods"][method], classes)
+    return not classes or (len(classes) == 2 and target in ("contrast", classes[1]))
+
+
 def check_config(config: dict, classes: Sequence[str]) -> None:
     """Refuse keys that contradict each other.
 

@@ -66,23 +66,54 @@ def assign_folds(
     stratum = strata(people, task, bins=min(MOST_BINS, len(people) // k))
     if task == "classification":
         _check_members(stratum, k)
-    families = _family_codes(people) if grouped else np.arange(len(people))
-    fold = _split(stratum, families, k, seed)
+    families = family_codes(people) if grouped else np.arange(len(people))
+    fold = split_people(stratum, families, k, seed)
     _check_folds(fold, stratum, families, k, task)
     return pd.DataFrame({"participant_id": people["participant_id"], "fold": fold, "target": people["target"]})
 
 
-def _family_codes(people: pd.DataFrame) -> np.ndarray:
-    """Number groups by their first member's place; ones that are not known get an own number each.
+def family_codes(people: pd.DataFrame) -> np.ndarray:
+    """Number groups by their first member's place; people without a known one get an own number each.
 
     scikit-learn's split depends on how groups sort: numbers make it independent of the salt in their hashes.
+
+    Parameters
+    ----------
+    people : DataFrame
+        `participant_id`, `group`; sorted by id, so that the numbers do not hang on the order of the rows.
+
+    Returns
+    -------
+    ndarray of int [n]
     """
     known = people["group"].notna().to_numpy()
     names = np.where(known, "group " + people["group"].astype(str), "person " + people["participant_id"].astype(str))
     return pd.factorize(names)[0]
 
 
-def _split(stratum: np.ndarray, families: np.ndarray, k: int, seed: int) -> np.ndarray:
+def split_people(stratum: np.ndarray, families: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Split people into k parts with shuffling, alike in their strata as far as families as wholes allow.
+
+    Parameters
+    ----------
+    stratum : ndarray [n]
+        Of `voxplain.cohort.limits.strata`; people sorted by id.
+    families : ndarray of int [n]
+        Of `family_codes`; scikit-learn's ``StratifiedKFold`` where all differ, otherwise ``StratifiedGroupKFold``.
+    k : int
+    seed : int
+        scikit-learn gets it modulo 2³².
+
+    Returns
+    -------
+    ndarray of int [n]
+        The part of each person, from 0.
+
+    Raises
+    ------
+    InputError
+        For fewer families than parts.
+    """
     state = seed % 2**32
     count = len(np.unique(families))
     if count < k:

@@ -116,19 +116,19 @@ def draw_labels(people: pd.DataFrame, seed: int) -> pd.Series:
     InputError
         For ids that occur twice, fewer than two families, and for targets no two of which are alike in their class.
     """
-    from voxplain.cohort.folds import _family_codes, _split
+    from voxplain.cohort.folds import family_codes, split_people
     from voxplain.cohort.limits import strata
 
     check_ids(people["participant_id"], "people to plant in")
     people = people.sort_values("participant_id", ignore_index=True)
-    families = _family_codes(people)
+    families = family_codes(people)
     if len(np.unique(families)) < 2:
         raise InputError(f"planted effects: the {len(people)} people are of one family; two or more are needed")
     task = "regression" if pd.api.types.is_numeric_dtype(people["target"]) else "classification"
     stratum = strata(people, task, min(TARGET_BINS, len(people) // 2))
     if np.unique(stratum, return_counts=True)[1].max() < 2:
         raise InputError(f"planted effects: no two of the {len(people)} people have the same target")
-    half = _split(stratum, families, 2, seed_for(seed, "planted", "labels"))
+    half = split_people(stratum, families, 2, seed_for(seed, "planted", "labels"))
     carriers = half == stream(seed, "planted", "half").integers(2)
     return pd.Series(np.where(carriers, PLANTED, CONTROL), index=people["participant_id"], name="label")
 

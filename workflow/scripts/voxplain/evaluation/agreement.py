@@ -134,9 +134,10 @@ def compare_methods(
     Returns
     -------
     DataFrame
-        `COLUMNS`; of every pair, in the order of `maps`, the rows ``spearman`` (rank correlation of the maps as they
-        are), ``spearman_absolute`` (of their absolute values) and, per volume, ``dice`` of the strongest voxels by
-        absolute value (`voxplain.population.threshold.top_voxels`). ``chance``: the Dice of random voxels;
+        `COLUMNS`; of every pair (none for a single method), in the order of `maps`, the rows ``spearman`` (rank
+        correlation of the maps as they are), ``spearman_absolute`` (of their absolute values) and, per volume, ``dice``
+        of the strongest voxels by absolute value (`voxplain.population.threshold.top_voxels`). ``chance``: the Dice of
+        random voxels;
         ``corrected``: (Dice − chance) / (1 − chance), 0 at chance and 1 for equal masks, so that volumes can be
         compared; both missing of correlations, whose chance is 0. ``null_mean``, ``null_95`` and ``p``: mean, 95th
         percentile and one-sided p, (1 + surrogates that agree as much or more) / (1 + surrogates), of random maps.
@@ -164,6 +165,8 @@ def compare_methods(
     if out_of_range:
         refuse("Volumes to compare are percentages of the brain, above 0 and at most 100; got", out_of_range)
     brain, methods = np.asarray(brain, dtype=bool), list(maps)
+    if len(methods) < 2:
+        return pd.DataFrame(columns=COLUMNS)
     absolute = {method: np.abs(volume) for method, volume in maps.items()}
     sizes = [round(volume * int(brain.sum()) / 100) for volume in volumes]
     tops = np.array([[top_voxels(maps[method], brain, size)[brain] for size in sizes] for method in methods])

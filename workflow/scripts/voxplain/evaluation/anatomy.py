@@ -40,8 +40,10 @@ def compare_anatomy(
         Of `voxplain.evaluation.univariate.univariate`.
     brain : ndarray of bool [D, H, W]
     signed : bool
-        Whether the signs of the map and of the statistic mean the same: a map of the contrast of two classes, or of a
-        regression's answer.
+        Whether the signs of the map and of the statistic mean the same: gradients of the contrast of two classes, of
+        the second class's score, or of a regression's answer. Not those of contributions (a gradient times what is
+        there): where the second class is darker both factors turn, and their difference between the classes is
+        positive whatever the sign of the statistic.
     count : int
         Surrogates of the map.
     seed : int

@@ -57,6 +57,10 @@ def resampled_weights(
     ------
     InputError
         As `person_weights`; when a class is missing in every draw.
+
+    Notes
+    -----
+    The networks stay what they are: intervals tell what other people would change, not what other networks would.
     """
     order = np.argsort(people["participant_id"].to_numpy(dtype=object), kind="stable")
     ordered = people.iloc[order].reset_index(drop=True)

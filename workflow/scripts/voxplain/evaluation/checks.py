@@ -1,11 +1,13 @@
 """What the tests of the maps and the benchmarks cannot do, found in the configuration before hours are spent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from voxplain.attribution import METHOD_NAMES
 from voxplain.base.errors import InputError
+from voxplain.cohort.phantom.families import LABELS
+from voxplain.cohort.phantom.settings import PhantomSettings
 from voxplain.cohort.planting import PlantedSettings
 from voxplain.imaging.displaced import check_place
 from voxplain.models.settings import TrainingSettings
@@ -43,11 +45,20 @@ def _of_phantoms(settings: dict) -> list[str]:
         for name, own in settings["methods"].items()
         if own["method"] not in METHOD_NAMES
     ]
-    known = {field.name for field in fields(TrainingSettings)} - {"task", "labels"}
-    strangers = ", ".join(sorted(set(settings["training"]) - known))
-    if strangers:
-        problems.append(f"phantom_benchmark.training: there is no {strangers}; there are {', '.join(sorted(known))}")
-    taken = ", ".join(sorted({"design", "effect", "seed", "people", "grid"} & set(settings["phantom"])))
+    set_here = {"design", "effect", "seed", "people", "grid"}
+    of_phantoms = {field.name for field in fields(PhantomSettings)}
+    of_training = {field.name for field in fields(TrainingSettings)} - {"task", "labels"}
+    for key, known, make in (
+        ("training", of_training, lambda own: TrainingSettings(**own, labels=LABELS)),
+        ("phantom", of_phantoms, lambda own: PhantomSettings(**own)),
+    ):
+        own = settings[key]
+        if set(own) <= known:
+            problems += _refused(f"phantom_benchmark.{key}", lambda make=make, own=own: make(own))
+        else:
+            strangers = ", ".join(sorted(set(own) - known))
+            problems.append(f"phantom_benchmark.{key}: there is no {strangers}; there are {', '.join(sorted(known))}")
+    taken = ", ".join(sorted(set_here & set(settings["phantom"])))
     if taken:
         problems.append(f"phantom_benchmark.phantom: take out {taken}, which the benchmark sets")
     return problems
@@ -58,16 +69,25 @@ def _of_plantings(config: dict) -> list[str]:
     if not settings["regions"]:
         return []
     problems = []
-    if settings["atlas"] and settings["atlas"] not in config["atlases"] and cohort["source"] != "phantom":
-        problems.append(f"planted_benchmark.atlas: {settings['atlas']!r} is none of {', '.join(config['atlases'])}")
-    if not config["atlases"] and cohort["source"] != "phantom":
+    atlases = [*config["atlases"], *(["parcels"] if cohort["source"] == "phantom" else [])]  # the phantom brings one
+    if not atlases:
         problems.append("planted_benchmark.regions: they are regions of an atlas; name one under atlases")
+    elif settings["atlas"] and settings["atlas"] not in atlases:
+        problems.append(f"planted_benchmark.atlas: {settings['atlas']!r} is none of {', '.join(atlases)}")
     if cohort["source"] == "phantom" and cohort["phantom"]["grid"] == "common":
         problems.append("planted_benchmark.regions: images on the common grid would blur; use cohort.phantom.grid: hcp")
     nominal = {key: settings[key] for key in ("regions", "kind", "volume_effect", "intensity_effect", "spread")}
-    for check in (lambda: PlantedSettings(**nominal), lambda: check_place(images["align"], images["space"])):
-        try:
-            check()
-        except InputError as error:
-            problems.append(f"planted_benchmark.regions: {error}")
-    return problems
+    return [
+        *problems,
+        *_refused("planted_benchmark", lambda: PlantedSettings(**nominal)),
+        *_refused("planted_benchmark.regions", lambda: check_place(images["align"], images["space"])),
+    ]
+
+
+def _refused(key: str, make: Callable[[], object]) -> list[str]:
+    """Return why something cannot be made, under the key that asks for it; nothing when it can."""
+    try:
+        make()
+    except InputError as error:
+        return [f"{key}: {error}"]
+    return []

@@ -98,12 +98,13 @@ def summarise_areas(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``method, replacement, kind, order, measure, auc, sd, folds, people, difference_to_random, p_random,
-        difference_to_intensity, p_intensity``. Areas and differences are means over folds, ``sd`` that of the areas of
-        the folds (ddof 1; missing for one fold). Differences are positive where the order is more faithful. The p of
-        several folds is that of the signed-rank test stratified by fold: people are ranked within their fold, and
-        z = ΣT / √ΣVar(T) over the folds' sums T of signed ranks is taken for normal; with one fold p is the fold's own.
-        People count as independent, relatives too. Differences and p of an order to itself are missing.
+        ``method, replacement, kind, order, measure, auc, sd, folds, people``, and of the references ``random`` and
+        ``intensity`` ``difference_to_``, ``ranks_`` (sum of the signed ranks of people) and ``p_``. Areas and
+        differences are means over folds, ``sd`` that of the areas of the folds (ddof 1; missing for one fold).
+        Differences are positive where the order is more faithful. The p of several folds is that of the signed-rank
+        test stratified by fold: people are ranked within their fold, and z = ΣT / √ΣVar(T) over the folds' sums T of
+        signed ranks is taken for normal; with one fold p is the fold's own. People count as independent, relatives
+        too. What compares an order with itself is missing.
     """
     rows = []
     for keys, group in _joined(tables).groupby(KEYS, sort=False):
@@ -111,10 +112,11 @@ def summarise_areas(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         row |= {"folds": len(group), "people": int(group["people"].sum())}
         for reference in REFERENCES:
             row[f"difference_to_{reference}"] = group[f"difference_to_{reference}"].mean()
+            row[f"ranks_{reference}"] = group[f"ranks_{reference}"].sum(min_count=1)
             row[f"p_{reference}"] = _joined_p(*(group[f"{name}_{reference}"] for name in ("p", "ranks", "variance")))
         rows.append(row)
     columns = [*KEYS, "auc", "sd", "folds", "people"]
-    columns += [f"{name}_{reference}" for reference in REFERENCES for name in ("difference_to", "p")]
+    columns += [f"{name}_{reference}" for reference in REFERENCES for name in ("difference_to", "ranks", "p")]
     return pd.DataFrame(rows, columns=columns)
 
 

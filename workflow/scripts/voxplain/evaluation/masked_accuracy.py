@@ -4,8 +4,9 @@ Kan et al. 2020 (arXiv 2006.15969, section 4) multiply images with masks made of
 trained on whole images, on what is left. That is a test out of distribution: a network has never seen an image with
 holes, and may fail on it for that reason alone, or may read the mask's outline. A high accuracy speaks for a mask; a
 low one hardly speaks against it. What such a number is worth is told by random masks of the same values, thus the same
-volume, and the same smoothness (`voxplain.evaluation.spatial_null`), and more fairly by networks that are trained anew
-on masked images (`voxplain.evaluation.retraining`).
+volume, at the strongest places of random maps that are as smooth as the population map
+(`voxplain.evaluation.spatial_null`), and more fairly by networks that are trained anew on masked images
+(`voxplain.evaluation.retraining`).
 
 The population maps come from all people, those tested included; the networks have not seen the people they are tested
 on.
@@ -21,7 +22,7 @@ from torch import nn
 from voxplain.base.errors import refuse
 from voxplain.base.progress import Progress
 from voxplain.evaluation.altered_images import AlteredImages
-from voxplain.evaluation.spatial_null import surrogates
+from voxplain.evaluation.spatial_null import draw_ranks, fit_field
 from voxplain.imaging.intensity import check_intensity, normalise
 from voxplain.models.metrics import fold_metrics
 from voxplain.models.prediction import predict
@@ -123,7 +124,10 @@ def measure_masks(
     intensity : {'none', 'zscore'}
         How the images were normalised.
     draws : int
-        Random masks for each mask: the same ones for every network, so that folds can be averaged draw by draw.
+        Random masks for each mask: the same ones for every network, so that folds can be averaged draw by draw. Those
+        of a ``threshold`` mask are as smooth as the ``soft`` one of the same method and group, where that is there:
+        two values say little of the map that they come from, and random masks made from them alone fall into small
+        pieces.
     seed : int
     device : torch.device
 
@@ -160,19 +164,25 @@ def measure_masks(
     test(own, 1.0, WHOLE, WHOLE, WHOLE, 0)
     progress = Progress("masked accuracy: mask", len(masks) * (1 + draws))
     for (method, group, kind), mask in masks.items():
-        for draw, one in enumerate(_with_random(mask, brain, draws, seed, method, group, kind)):
+        shape = masks.get((method, group, SOFT), mask) if kind == THRESHOLD else mask
+        for draw, one in enumerate(_with_random(mask, shape, brain, draws, seed, method, group, kind)):
             images = AlteredImages(own, lambda volumes, one=one: mask_images(volumes, one, intensity))
             test(images, float(one[brain].mean(dtype=np.float64)), method, group, kind, draw)
             progress.step()
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _with_random(mask: np.ndarray, brain: np.ndarray, draws: int, seed: int, *words: str) -> Iterator[np.ndarray]:
-    """Give the mask inside the brain, then random ones of the same values."""
+def _with_random(
+    mask: np.ndarray, shape: np.ndarray, brain: np.ndarray, draws: int, seed: int, *words: str
+) -> Iterator[np.ndarray]:
+    """Give the mask inside the brain, then random ones of the same values in the order of surrogates of `shape`."""
     mask = np.where(brain, mask, 0).astype(np.float32)
     yield mask
-    if draws:
-        yield from surrogates(mask, brain, draws, seed, "masked accuracy", *words)
+    values, field = np.sort(mask[brain]), fit_field(shape, brain)
+    for ranks in draw_ranks(field, draws, seed, "masked accuracy", *words):
+        one = np.zeros_like(mask)
+        one[brain] = values[ranks]
+        yield one
 
 
 def _check(masks: Masks, brain: np.ndarray, draws: int) -> None:

@@ -49,7 +49,8 @@ def summarise_masked(
         folds; then come mean, sd and the 95th percentile (of an error the 5th: the good end) over draws, and
         p = (1 + draws at least as good) / (1 + draws), which can be no smaller than 1 / (1 + draws). ``whole``: the
         mean over folds for whole images; ``chance``: see `voxplain.evaluation.comparison.chance_levels`. Folds in
-        which a metric is undefined do not count for it.
+        which a metric is undefined do not count for it, nor among ``folds`` and ``people``; neither do draws for which
+        it is undefined in every fold.
     """
     measured = _joined(tables)
     chance = chance_levels(targets, task, labels)
@@ -70,9 +71,9 @@ def summarise_masked(
                 "p": permutation_p(own["value"].mean(), means, lower),
                 "whole": whole[metric],
                 "chance": chance[metric],
-                "draws": len(means),
-                "folds": len(own),
-                "people": int(own["n"].sum()),
+                "draws": int(means.count()),
+                "folds": int(own["value"].count()),
+                "people": int(own.loc[own["value"].notna(), "n"].sum()),
             }
         )
     return pd.DataFrame(rows, columns=MASK_COLUMNS)
@@ -149,7 +150,7 @@ def summarise_retraining(
                     "p_corrected_t": test.p,
                     "whole": whole[metric],
                     "chance": chance[metric],
-                    "folds": len(own),
+                    "folds": int(own.count()),
                 }
             )
     return pd.DataFrame(rows, columns=RETRAINING_COLUMNS)

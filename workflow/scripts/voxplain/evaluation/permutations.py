@@ -115,6 +115,9 @@ def draw_signs(families: np.ndarray, permutations: int, seed: int) -> np.ndarray
 def smallest_p(permutations: int, log_arrangements: float) -> float:
     """Return the smallest p that a test can reach: 1 of the permutations and the data, or 1 of all arrangements.
 
+    A bound: where every fold has equally many people of two classes, or a number is distributed symmetrically, the
+    mirrored arrangement has the same |t|, and p is at least twice as large.
+
     Parameters
     ----------
     permutations : int

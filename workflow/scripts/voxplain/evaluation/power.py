@@ -13,7 +13,7 @@ import torch
 from voxplain.attribution.choosing import choose_people
 from voxplain.attribution.explaining import target_kind
 from voxplain.attribution.noise_training import train_noise
-from voxplain.attribution.registry import attribute, checked_settings
+from voxplain.attribution.registry import attribute, checked_settings, find_method
 from voxplain.attribution.targets import target_weights
 from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_table
@@ -32,6 +32,7 @@ from voxplain.models.settings import TrainingSettings
 from voxplain.population.summary import STATISTICS
 
 HELD_OUT, TRAINED_ON = 0, 1
+LEAST_FOR_T = 2  # of each class
 
 
 class Cell(NamedTuple):
@@ -118,7 +119,8 @@ def score_cohort(
     Raises
     ------
     InputError
-        For settings that cannot be, and whatever splitting, training, explaining and scoring refuse.
+        For settings that cannot be, too few explained people of a class, and whatever splitting, training, explaining
+        and scoring refuse.
     """
     _check(training, methods, statistics, held_out)
     people = people.reset_index(drop=True)
@@ -127,6 +129,7 @@ def score_cohort(
         "participant_id"
     )
     tested = folds["fold"].reindex(people["participant_id"]).to_numpy() == 0
+    _check_explained(people[tested], labels, methods, statistics)
     people["fold"] = np.where(tested, HELD_OUT, TRAINED_ON)
     state = Path(state_folder)
     trained, guesses = train_and_test(
@@ -154,7 +157,7 @@ def score_cohort(
             start = time.monotonic()
             chosen, maps = explainer.maps(name, options)
             middle = time.monotonic()
-            scored = score_maps(name, str(options["method"]), maps, chosen, cohort)
+            scored = score_maps(name, maps, chosen, cohort, _opposed(options))
             seconds = {"maps_seconds": middle - start, "scores_seconds": time.monotonic() - middle}
             write_table(scored.assign(**seconds), file)
         kept = read_table(file)  # also when just written, so that an interrupted run gives the same numbers
@@ -184,7 +187,33 @@ def _check(training: TrainingSettings, methods: Mapping, statistics: Sequence[st
     if problems:
         refuse("A cell of the benchmark cannot be made", problems)
     for options in methods.values():  # before hours of training
-        checked_settings(str(options["method"]), _own_settings(options))
+        method = str(options["method"])
+        checked_settings(method, _own_settings(options))
+        target_kind(method, options.get("target"), list(training.labels))
+
+
+def _check_explained(people: pd.DataFrame, labels: Sequence[str], methods: Mapping, statistics: Sequence[str]) -> None:
+    """Refuse, before any training, fewer explained people than the statistics over each class need."""
+    counts = people["target"].value_counts().reindex(labels, fill_value=0)
+    # Of the images themselves there is always a t-map.
+    problems = [
+        f"held-out people of class {label}: {count}, expected {LEAST_FOR_T} or more"
+        for label, count in counts.items()
+        if count < LEAST_FOR_T
+    ]
+    least = len(labels) * (LEAST_FOR_T if "t" in statistics else 1)
+    problems += [
+        f"method {name}: people {options['people']}, expected {least} or more"
+        for name, options in methods.items()
+        if options.get("people") is not None and options["people"] < least
+    ]
+    if problems:
+        refuse("Too few people are explained.", problems, "Take more people, or hold out a larger share of them.")
+
+
+def _opposed(options: Mapping[str, object]) -> bool:
+    """Tell whether means of classes cancel: one score of both classes is explained, and signs follow the own class."""
+    return find_method(str(options["method"])).contribution and options.get("target") not in ("predicted", "true")
 
 
 def _own_settings(options: Mapping[str, object]) -> dict[str, object]:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from voxplain.attribution.registry import find_method
 from voxplain.evaluation.localization import MEASURES, score_people
 from voxplain.evaluation.shuffled_truth import score_beside_chance
 from voxplain.population.summary import joint, smooth, summarise, welch
@@ -85,24 +84,26 @@ def population_maps(
                 yield statistic, how, joint(classes, how)
 
 
-def score_maps(name: str, method: str, maps: np.ndarray, chosen: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
+def score_maps(name: str, maps: np.ndarray, chosen: pd.DataFrame, cohort: Cohort, opposed: bool) -> pd.DataFrame:
     """Score what a method says of some people, as a population and one by one.
 
     Parameters
     ----------
-    name, method : str
-        In the table, and in the registry of methods.
+    name : str
+        Of the method in the table.
     maps : float32 ndarray [n, D, H, W]
     chosen : DataFrame
         ``participant_id`` and ``target`` of each map.
     cohort : Cohort
+    opposed : bool
+        Whether the signs of the maps follow the person's own class, so that means of the classes cancel and their
+        difference is usual.
 
     Returns
     -------
     DataFrame
         `SCORE_COLUMNS`; see `voxplain.evaluation.power.score_cohort`.
     """
-    opposed = find_method(method).contribution  # signs follow the person's own class: means of classes cancel
     rows = []
     for statistic, how, volume in population_maps(maps, chosen["target"], cohort.labels, cohort.statistics):
         usual = how == ("difference" if opposed and len(JOINTS[statistic]) > 1 else "mean")

@@ -30,6 +30,18 @@ def summarise_folds(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return table.astype({"layers": "Int64"})
 
 
+def over_folds(table: pd.DataFrame, measure: str) -> pd.Series:
+    """Return how strong a similarity is in the folds, whatever its sign: the root of its mean square over them.
+
+    A plain mean would take folds with opposite signs for no likeness at all. With one fold it is the absolute value.
+    """
+    similarity = table[measure].astype(float)
+    if "folds" not in table:
+        return similarity.abs()
+    spread = table[f"{measure}_sd"].astype(float).fillna(0) ** 2 * (1 - 1 / table["folds"].astype(float))
+    return np.sqrt(similarity**2 + spread)
+
+
 def survives(table: pd.DataFrame, threshold: float = THRESHOLD) -> pd.DataFrame:
     """Say which methods draw the same maps although at least half of the network's layers are random.
 
@@ -44,7 +56,7 @@ def survives(table: pd.DataFrame, threshold: float = THRESHOLD) -> pd.DataFrame:
     -------
     DataFrame
         A row a method: ``method``, ``measure``, ``layers`` (how many were random where the maps are most alike),
-        ``similarity`` (its largest absolute value), ``threshold`` and ``survives``, which is missing where no
+        ``similarity`` (the largest, see `over_folds`), ``threshold`` and ``survives``, which is missing where no
         similarity is defined.
 
     Notes
@@ -58,7 +70,7 @@ def survives(table: pd.DataFrame, threshold: float = THRESHOLD) -> pd.DataFrame:
     for method, steps in people.groupby("method", sort=False):
         measure = "spearman_absolute" if method in NON_NEGATIVE else "spearman"
         deep = steps[steps["layers"] >= steps["layers"].max() / 2]
-        alike = deep.set_index("layers")[measure].astype(float).abs().dropna()
+        alike = over_folds(deep, measure).set_axis(deep["layers"].to_numpy()).dropna()
         most = (pd.NA, np.nan, pd.NA) if alike.empty else (alike.idxmax(), alike.max(), alike.max() > threshold)
         rows.append((method, measure, most[0], most[1], threshold, most[2]))
     columns = ["method", "measure", "layers", "similarity", "threshold", "survives"]

@@ -19,7 +19,7 @@ Maps are made from the training people of a fold. Each of theirs comes from the 
 this fold's people in training: what remains of them is a trace in averages, but it is not nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,61 +33,15 @@ from voxplain.base.files import read_table, write_table
 from voxplain.base.progress import Progress
 from voxplain.evaluation.altered_images import AlteredImages
 from voxplain.evaluation.spatial_null import surrogates
-from voxplain.imaging.grid import COMMON
 from voxplain.models.fold import train_and_test
 from voxplain.models.metrics import fold_metrics
 from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
-from voxplain.population.summary import prepared, smooth
 from voxplain.population.threshold import top_voxels
-from voxplain.population.weights import person_weights
 
 REMOVED, KEPT = MODES = ("removed", "kept")
 RANDOM = "random"
 COLUMNS = ["mode", "share", "draw", "metric", "value", "volume", "n", "n_train"]
-
-
-def training_map(
-    maps: Iterable[tuple[str, np.ndarray]],
-    people: pd.DataFrame,
-    how: str,
-    groups: Sequence[str],
-    statistic: str,
-    normalise: str,
-    smoothing_fwhm_mm: float,
-    brain: np.ndarray,
-) -> np.ndarray:
-    """Return the joint population map of some people: those that a network is trained on.
-
-    Parameters
-    ----------
-    maps : iterable of (str, ndarray [D, H, W])
-        Of these people, as `voxplain.population.maps.walk_maps` gives them.
-    people : DataFrame
-        ``participant_id`` and ``target``.
-    how, groups
-        See `voxplain.population.weights.person_weights`.
-    statistic, normalise : str
-        See `voxplain.population.summary.summarise`. For ``t`` it is the difference or mean that is tested.
-    smoothing_fwhm_mm : float
-    brain : ndarray of bool [D, H, W]
-
-    Returns
-    -------
-    float32 ndarray [D, H, W]
-
-    Raises
-    ------
-    InputError
-        As `person_weights`, and for people without a map.
-    """
-    weights = dict(zip(people["participant_id"], person_weights(people, how, groups), strict=True))
-    total = np.zeros(np.shape(brain))
-    for person, volume in maps:
-        total += weights.pop(person) * prepared(volume, statistic, normalise)
-    if weights:
-        refuse("People without a map; one of each is expected", sorted(weights), "Explain them.")
-    return smooth(total, smoothing_fwhm_mm, COMMON.affine, np.asarray(brain, dtype=bool))
 
 
 def random_maps(volume: np.ndarray, brain: np.ndarray, draws: int, seed: int, fold: object) -> list[np.ndarray]:
@@ -155,7 +109,7 @@ def retrain(
     fold : int
         Whose people are tested; all others are trained on.
     maps : sequence of ndarray [D, H, W]
-        One of a method (`training_map`), or several random ones.
+        One of a method (`voxplain.population.weights.joint_map` of the training people), or several `random_maps`.
     brain : ndarray of bool [D, H, W]
     shares, modes
         See `replaced_voxels`.

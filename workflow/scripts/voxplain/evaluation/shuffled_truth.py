@@ -17,6 +17,7 @@ COLUMNS = [
     *("method", "group", "level", "n"),
     *(name + what for name in MEASURES for what in ("", "_sd", "_chance", f"_chance_{PERCENTILE}", "_p")),
     "voxels",
+    "places",
 ]
 
 
@@ -110,10 +111,10 @@ def score_beside_chance(
     dict
         Of each measure (``auc``, ``average_precision``, ``dice``, ``inside``, ``pointing``) the value on the real
         truth, ``_chance`` and ``_chance_95`` (mean and 95th percentile over the shuffled truths) and the one-sided
-        ``_p`` = (1 + #{shuffled ≥ real}) / (1 + #shuffled) (Phipson & Smyth 2010); and ``voxels``. NaN where the
-        measure is, thus everywhere but in ``voxels`` where nothing was planted; without shuffled truths chance and p
-        are NaN. Shuffled truths overlap with the real one: the p of a map that is right tends to be too large rather
-        than too small.
+        ``_p`` = (1 + #{shuffled ≥ real}) / (1 + #shuffled) (Phipson & Smyth 2010); ``voxels`` and ``places``, the
+        number of shuffled truths. NaN where the measure is, thus everywhere else where nothing was planted; without
+        shuffled truths chance and p are NaN. Shuffled truths overlap with the real one: the p of a map that is right
+        tends to be too large rather than too small.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def score_beside_chance(
     ranked = rank_map(volume, truth, brain)
     real = score_ranked(ranked)
     null = [ranked.measure(places) for places in shuffled]
-    result = {"voxels": real["voxels"]}
+    result = {"voxels": real["voxels"], "places": len(null)}
     for name in MEASURES:
         chances = np.array([one[name] for one in null])
         figures = np.full(3, np.nan)

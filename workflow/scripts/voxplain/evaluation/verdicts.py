@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from voxplain.attribution import NON_NEGATIVE
-from voxplain.evaluation.randomization_tables import SHUFFLED
+from voxplain.evaluation.randomization_tables import SHUFFLED, over_folds
 from voxplain.population.maps import JOINT
 
 PASSES, FAILS, NOT_TESTABLE = "passes", "fails", "not testable"
 COLUMNS = ["method", "criterion", "measure", "value", "chance", "threshold", "verdict", "why"]
+FEW_PLACES = "too few other places of the truth for the level (evaluation.localization.shuffles, or the brain's size)"
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -84,6 +85,8 @@ def _localization(tables: Tables, method: str, thresholds: Thresholds) -> Findin
     row = _only(tables.get("localization"), method=method, group=JOINT, level="population")
     if row is None or np.isnan(row["auc_p"]):
         return Finding("AUC", *_of(row, "auc"), why="no truth is known, or it fits nowhere else in the brain")
+    if 1 / (1 + row["places"]) > thresholds.alpha:
+        return Finding("AUC", row["auc"], row["auc_chance_95"], why=FEW_PLACES)
     return Finding("AUC", row["auc"], row["auc_chance_95"], passed=row["auc_p"] <= thresholds.alpha)
 
 
@@ -99,6 +102,8 @@ def _no_false_alarm(tables: Tables, method: str, thresholds: Thresholds) -> Find
     row = _only(tables.get("localization"), method=method, group=JOINT, level=SHUFFLED)
     if row is None or np.isnan(row["auc_p"]):
         return Finding("AUC", why="no truth is known, or no network was trained on shuffled labels")
+    if 1 / (1 + row["places"]) > thresholds.alpha:
+        return Finding("AUC", row["auc"], row["auc_chance_95"], why=FEW_PLACES)
     return Finding("AUC", row["auc"], row["auc_chance_95"], passed=row["auc_p"] > thresholds.alpha)
 
 
@@ -112,8 +117,12 @@ def _faithfulness(kind: str) -> Callable[[Tables, str, Thresholds], Finding]:
         if own.empty:
             return Finding(measure, why="nobody was tested")
         row = own.iloc[0]  # the first replacement of the config
+        if 2.0 ** (1 - row["people"]) > thresholds.alpha:  # p when the order is the better one in everybody
+            why = "too few people for the level (evaluation.faithfulness.people)"
+            return Finding(measure, row["difference_to_random"], 0.0, why=why)
         beyond = [
-            row[f"difference_to_{order}"] > 0 and row[f"p_{order}"] <= thresholds.alpha
+            # The p is that of the ranks: mean and ranks must point the same way.
+            min(row[f"difference_to_{order}"], row[f"ranks_{order}"]) > 0 and row[f"p_{order}"] <= thresholds.alpha
             for order in ("random", "intensity")
         ]
         return Finding(measure, row["difference_to_random"], 0.0, passed=all(beyond))
@@ -136,7 +145,8 @@ def _shuffled_labels(tables: Tables, method: str, thresholds: Thresholds) -> Fin
     if row is None or pd.isna(row[name]):
         why = "not asked for (evaluation.randomization.people and evaluation.reproducibility.shuffled)"
         return Finding(measure, threshold=most, why=why)
-    return Finding(measure, abs(row[name]), 0.0, most, abs(row[name]) <= most)
+    similarity = float(over_folds(row.to_frame().T, name).iloc[0])
+    return Finding(measure, similarity, 0.0, most, similarity <= most)
 
 
 def _retraining(tables: Tables, method: str, thresholds: Thresholds) -> Finding:
@@ -144,7 +154,7 @@ def _retraining(tables: Tables, method: str, thresholds: Thresholds) -> Finding:
     own = None if table is None else table[(table["method"] == method) & (table["mode"] == "removed")]
     own = None if own is None else own[own["metric"].isin(("accuracy", "mae"))]
     if own is None or own.empty:
-        return Finding(measure, why="not asked for (evaluation.retraining.networks)")
+        return Finding(measure, why="not asked for (evaluation.retraining.networks, and removed among its modes)")
     row = own.iloc[0]  # the first share of the config
     if np.isnan(row["p_corrected_t"]):
         return Finding(measure, row["difference_to_random"], 0.0, why="needs several folds that differ")
@@ -161,7 +171,7 @@ def _masked_accuracy(tables: Tables, method: str, thresholds: Thresholds) -> Fin
     if row is None:
         return Finding("score on masked images", why="nobody was tested")
     measure = f"{row['metric']} on masked images"
-    if 1 / (1 + row["draws"]) > thresholds.alpha:
+    if 1 / (1 + row["draws"]) > thresholds.alpha or np.isnan(row["p"]):
         why = "too few random masks for the level (evaluation.masked_accuracy.draws)"
         return Finding(measure, row["mean"], row["random_mean"], why=why)
     return Finding(measure, row["mean"], row["random_95"], passed=row["p"] <= thresholds.alpha)
@@ -199,8 +209,9 @@ def _agreement(tables: Tables, method: str, thresholds: Thresholds) -> Finding:
         return Finding(measure, why="not asked for (evaluation.agreement.surrogates)")
     pairs = table[(table["group"] == JOINT) & (table["measure"] == "spearman_absolute")]
     pairs = pairs[(pairs["first"] == method) | (pairs["second"] == method)]
-    if pairs.empty or pairs["p"].isna().all():
-        return Finding(measure, why="there is no other method to compare with")
+    pairs = pairs[pairs["p"].notna()]  # nothing can be said beside a map that is constant
+    if pairs.empty:
+        return Finding(measure, why="there is no other method to compare with, or a map is constant")
     share = float((pairs["p"] <= thresholds.alpha).mean())
     return Finding(measure, share, thresholds.alpha, 0.5, share >= 0.5)
 

@@ -2,6 +2,9 @@
 
 import math
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +23,8 @@ REGISTRATION_MM = 2
 LINEAR_ITERATIONS = (2100, 1200, 1200, 4)
 # Axes that are not at right angles cannot be told to ANTs; this is the largest cosine between two of them.
 MOST_SHEAR = 0.01
+# NIfTI's world grows to the right and to the front (RAS), ANTs' to the left and to the back (LPS).
+TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
 def check_kind(kind: str) -> None:
@@ -33,10 +38,123 @@ def check_kind(kind: str) -> None:
         raise InputError(f"images.align: {kind!r} is not one of none, {', '.join(KINDS)}")
 
 
+def space_after(align: str, space: str) -> str:
+    """Return where images lie after their alignment: ``mni``, or ``acpc`` where brains keep their size.
+
+    Parameters
+    ----------
+    align : {'none', 'rigid', 'affine', 'syn'}
+    space : {'mni', 'acpc'}
+        Where unaligned images lie.
+    """
+    return {"none": space, "rigid": "acpc"}.get(align, "mni")
+
+
 def align_to_mni(
     volume: Volume, mask: Volume | None, kind: str, seed: int = 0, grid: Grid = COMMON
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Register a brain to the MNI152 template and sample it on the common grid.
+
+    Parameters
+    ----------
+    volume, mask, kind, seed, grid
+        See `register`.
+
+    Returns
+    -------
+    data : ndarray of the grid's shape, float32
+    brain : ndarray of the grid's shape, bool
+    scale : float
+        See `Registration`.
+
+    Raises
+    ------
+    InputError
+        For an affine with shear, or when ANTs gives up.
+    """
+    with tempfile.TemporaryDirectory(prefix="voxplain-align-") as folder:
+        found = register(volume, mask, kind, seed, Path(folder), grid)
+        return *found.sample(), found.scale
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A brain and the way from the MNI152 template to it, to be sampled on a grid any number of times.
+
+    Attributes
+    ----------
+    kind : {'rigid', 'affine', 'syn'}
+    grid : Grid
+        On which it is sampled.
+    smooth : list of two ants.ANTsImage
+        The brain and where it is, anti-aliased for `grid`.
+    transforms : list of str
+        ANTs' files; they lead a place of the template to the same place in the brain.
+    scale : float
+        How many times larger the brain is than the template, by the linear part of the registration; NaN for
+        ``rigid``, which has no size.
+    folder : Path
+        With these files; nothing can be sampled after it is gone.
+    """
+
+    kind: str
+    grid: Grid
+    smooth: list["ants.ANTsImage"]
+    transforms: list[str]
+    scale: float
+    folder: Path
+
+    def sample(self, displacement: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Sample the brain in one interpolation.
+
+        Parameters
+        ----------
+        displacement : ndarray [3, D, H, W], optional
+            x, y, z in mm in the template's space: where, relative to the centre of each voxel, its value is taken
+            from. It is known at the places asked for: nothing is interpolated between them.
+
+        Returns
+        -------
+        data : ndarray of the grid's shape, float32
+        brain : ndarray of the grid's shape, bool
+
+        Raises
+        ------
+        InputError
+            When ANTs gives up.
+        """
+        import ants
+
+        # ANTs gets a right-handed copy of the grid; its list of transforms begins at the template.
+        target = _to_ras(Volume(np.zeros(self.grid.shape, dtype=np.float32), self.grid.affine))
+        fixed = _ants_image(target)
+        first = [] if displacement is None else [self._write_displacement(displacement, fixed)]
+        with _refusing_for_ants(self.kind):
+            moved = [ants.apply_transforms(fixed, image, [*first, *self.transforms]) for image in self.smooth]
+        data, share = (_to_axes_of(Volume(image.numpy(), target.affine), self.grid.affine) for image in moved)
+        return np.ascontiguousarray(data, dtype=np.float32), np.ascontiguousarray(share > 0.5)
+
+    def _write_displacement(self, displacement: np.ndarray, fixed: "ants.ANTsImage") -> str:
+        import ants
+
+        # The axes of the grid are turned; the vectors at its voxels stay vectors in the same space.
+        turned = [_to_ras(Volume(part, self.grid.affine)).data for part in displacement]
+        field = ants.from_numpy(
+            np.ascontiguousarray(np.stack(turned, axis=-1) * TO_LPS, dtype=np.float32),
+            origin=fixed.origin,
+            spacing=fixed.spacing,
+            direction=fixed.direction,
+            has_components=True,
+        )
+        path = str(self.folder / "displacement.nii.gz")
+        ants.image_write(field, path)
+        return path
+
+
+def register(
+    volume: Volume, mask: Volume | None, kind: str, seed: int, folder: Path, grid: Grid = COMMON
+) -> Registration:
+    """Register a brain to the MNI152 template.
 
     ANTs runs on one thread with a fixed seed, since its metric's sums depend on both: equal input gives equal output,
     and jobs side by side make better use of the cores than threads. ANTs sets the seed of NumPy's and Python's
@@ -50,15 +168,14 @@ def align_to_mni(
         Brain on the grid of `volume`.
     kind : {'rigid', 'affine', 'syn'}
     seed : int
+    folder : Path
+        An empty one, for the files of ANTs.
     grid : Grid
+        On which the brain will be sampled.
 
     Returns
     -------
-    data : ndarray of the grid's shape, float32
-    brain : ndarray of the grid's shape, bool
-    scale : float
-        How many times larger the brain is than the template, by the linear part of the registration; NaN for
-        ``rigid``, which has no size.
+    Registration
 
     Raises
     ------
@@ -71,26 +188,26 @@ def align_to_mni(
     inside = inside_brain(volume, mask)
     whole = _to_ras(Volume(np.where(inside, volume.data, np.float32(0)), volume.affine))
     inside = _to_ras(Volume(inside.astype(np.float32), volume.affine))
-    target = _to_ras(Volume(np.zeros(grid.shape, dtype=np.float32), grid.affine))
     coarse = _ants_image(_no_finer_than(whole, REGISTRATION_MM))
     smooth = [_ants_image(antialias(moving, grid)) for moving in (whole, inside)]
-    with tempfile.TemporaryDirectory(prefix="voxplain-align-") as folder:
-        prefix = str(Path(folder) / "to_mni_")
-        try:
-            found = ants.registration(
-                _mni_template(REGISTRATION_MM),
-                coarse,
-                type_of_transform=KINDS[kind],
-                outprefix=prefix,
-                aff_iterations=LINEAR_ITERATIONS,
-            )
-            moved = [ants.apply_transforms(_ants_image(target), image, found["fwdtransforms"]) for image in smooth]
-            scale = math.nan if kind == "rigid" else _volume_ratio(found["fwdtransforms"])
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"ANTs could not align the volume ({kind}): {error}") from error
-    # Back from the right-handed copy of the grid to its own axes.
-    data, brain = (_to_axes_of(Volume(image.numpy(), target.affine), grid.affine) for image in moved)
-    return np.ascontiguousarray(data, dtype=np.float32), np.ascontiguousarray(brain > 0.5), scale
+    with _refusing_for_ants(kind):
+        transforms = ants.registration(
+            _mni_template(REGISTRATION_MM),
+            coarse,
+            type_of_transform=KINDS[kind],
+            outprefix=str(folder / "to_mni_"),
+            aff_iterations=LINEAR_ITERATIONS,
+        )["fwdtransforms"]
+        scale = math.nan if kind == "rigid" else _volume_ratio(transforms)
+    return Registration(kind, grid, smooth, transforms, scale, folder)
+
+
+@contextmanager
+def _refusing_for_ants(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"ANTs could not align the volume ({kind}): {error}") from error
 
 
 def _volume_ratio(transforms: list[str]) -> float:
@@ -143,10 +260,10 @@ def _no_finer_than(volume: Volume, edge_mm: float) -> Volume:
 
 
 def _ants_image(volume: Volume) -> "ants.ANTsImage":
-    """Hand a volume to ANTs, whose world (LPS) has x to the left and y to the back."""
+    """Hand a volume to ANTs."""
     import ants
 
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    affine = np.diag([*TO_LPS, 1.0]) @ volume.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     direction = affine[:3, :3] / spacing
     cosines = direction.T @ direction - np.eye(3)

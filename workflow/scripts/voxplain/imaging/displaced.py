@@ -14,30 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voxplain.base.errors import InputError, refuse
+from voxplain.base.errors import refuse
 from voxplain.base.seeds import seed_for
-from voxplain.imaging.alignment import (
-    KINDS,
-    LINEAR_ITERATIONS,
-    REGISTRATION_MM,
-    _ants_image,
-    _mni_template,
-    _no_finer_than,
-    _to_axes_of,
-    _to_ras,
-    check_kind,
-)
-from voxplain.imaging.downsampling import _read_mask
+from voxplain.imaging.alignment import check_kind, register, space_after
+from voxplain.imaging.downsampling import read_mask
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.intensity import check_intensity, normalise
 from voxplain.imaging.quality import expected_place
 from voxplain.imaging.reading import Volume, read_volume
-from voxplain.imaging.resizing import _box_around, _parallel_axes, _reach, antialias, inside_brain
-
-# Rounding of affines must not push the outermost samples over the edge: the tolerance of the plain way, in voxels.
-EDGE_WITHIN = 1e-4
-# NIfTI's world grows to the right and to the front (RAS), ANTs' to the left and to the back (LPS).
-TO_LPS = np.array([-1.0, -1.0, 1.0])
+from voxplain.imaging.resizing import EDGE_WITHIN, antialias, crop_to_brain, parallel_axes
 
 
 class Change(NamedTuple):
@@ -70,8 +55,7 @@ def check_place(align: str, space: str) -> None:
     """
     check_kind(align)
     expected_place(space)
-    found = {"none": space, "rigid": "acpc"}.get(align, "mni")
-    if found != "mni":
+    if space_after(align, space) != "mni":
         refuse(
             "A change of atlas regions can only be planted in images that lie in MNI space",
             [f"images.align: {align}", f"images.space: {space}"],
@@ -122,7 +106,7 @@ def downsample_changed(
             [Path(image).name],
             "Give the volumes as scanned.",
         )
-    brain_mask = None if mask is None else _read_mask(mask, volume)
+    brain_mask = None if mask is None else read_mask(mask, volume)
     with sampler(volume, brain_mask, align, seed_for(seed, "align", participant_id)) as sample:
         for change in changes:
             data, brain = sample(change.displacement)
@@ -140,7 +124,7 @@ def sampler(volume: Volume, mask: Volume | None = None, align: str = "none", see
     mask : Volume, optional
         Brain on the grid of `volume`.
     align : {'none', 'rigid', 'affine', 'syn'}
-        See `voxplain.imaging.alignment.align_to_mni`.
+        See `voxplain.imaging.alignment.register`.
     seed : int
         Of the registration.
     grid : Grid
@@ -157,81 +141,27 @@ def sampler(volume: Volume, mask: Volume | None = None, align: str = "none", see
         yield _plain(volume, mask, grid)
         return
     with tempfile.TemporaryDirectory(prefix="voxplain-align-") as folder:
-        yield _registered(volume, mask, align, seed, grid, Path(folder))
+        yield register(volume, mask, align, seed, Path(folder), grid).sample
 
 
 def _plain(volume: Volume, mask: Volume | None, grid: Grid):
     from scipy.ndimage import map_coordinates
 
-    inside = inside_brain(volume, mask)
-    box = _box_around(inside, _reach(volume, grid))
-    corner = np.eye(4)
-    corner[:3, 3] = [extent.start for extent in box]
-    affine = volume.affine @ corner
-    inside, data = inside[box], volume.data[box]
-    if mask is not None:
-        data = np.where(inside, data, np.float32(0))
-    smooth = [antialias(Volume(each, affine), grid).data for each in (data, inside)]
-    to_source = np.linalg.inv(affine) @ grid.affine
+    smooth = [antialias(part, grid) for part in crop_to_brain(volume, mask, grid)]
+    to_source = np.linalg.inv(smooth[0].affine) @ grid.affine
     linear = to_source[:3, :3]
-    axes = _parallel_axes(to_source, grid.shape)
+    axes = parallel_axes(to_source, grid.shape)
     if axes is not None:  # the plain way takes nearly parallel grids as parallel
         linear = np.where(np.eye(3, dtype=bool)[axes], linear, 0)
     start, to_voxels = to_source[:3, 3].reshape(3, 1, 1, 1), np.linalg.inv(grid.affine)[:3, :3]
-    last = np.array(data.shape, dtype=float).reshape(3, 1, 1, 1) - 1
+    last = np.array(smooth[0].data.shape, dtype=float).reshape(3, 1, 1, 1) - 1
 
     def sample(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         voxels = np.indices(grid.shape) + np.einsum("ij,j...->i...", to_voxels, displacement)
         places = np.einsum("ij,j...->i...", linear, voxels) + start
         held = np.clip(places, 0, last)
         places = np.where(np.abs(places - held) <= EDGE_WITHIN, held, places)
-        values, share = (map_coordinates(each, places, order=1, mode="constant", cval=0) for each in smooth)
+        values, share = (map_coordinates(part.data, places, order=1, mode="constant") for part in smooth)
         return values, share > 0.5
-
-    return sample
-
-
-def _registered(volume: Volume, mask: Volume | None, align: str, seed: int, grid: Grid, folder: Path):
-    """Do what ``align_to_mni`` does, with the displacement in front of the transforms that the registration found.
-
-    ANTs leads a place of the template through the transforms in the order of the list to a place of the volume. The
-    displacement is known at the centres of the template's voxels, which are the places asked for: nothing is
-    interpolated between them.
-    """
-    import ants
-
-    ants.config.set_ants_deterministic(True, seed_value=seed % 2**31)
-    inside = inside_brain(volume, mask)
-    whole = _to_ras(Volume(np.where(inside, volume.data, np.float32(0)), volume.affine))
-    inside = _to_ras(Volume(inside.astype(np.float32), volume.affine))
-    target = _to_ras(Volume(np.zeros(grid.shape, dtype=np.float32), grid.affine))
-    fixed = _ants_image(target)
-    smooth = [_ants_image(antialias(moving, grid)) for moving in (whole, inside)]
-    try:
-        found = ants.registration(
-            _mni_template(REGISTRATION_MM),
-            _ants_image(_no_finer_than(whole, REGISTRATION_MM)),
-            type_of_transform=KINDS[align],
-            outprefix=str(folder / "to_mni_"),
-            aff_iterations=LINEAR_ITERATIONS,
-        )["fwdtransforms"]
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"ANTs could not align the volume ({align}): {error}") from error
-
-    def sample(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # The axes of the grid are turned; the vectors at its voxels stay vectors in the same space.
-        turned = np.stack([_to_ras(Volume(part, grid.affine)).data for part in displacement], axis=-1) * TO_LPS
-        field = ants.from_numpy(
-            np.ascontiguousarray(turned, dtype=np.float32),
-            origin=fixed.origin,
-            spacing=fixed.spacing,
-            direction=fixed.direction,
-            has_components=True,
-        )
-        path = str(folder / "displacement.nii.gz")
-        ants.image_write(field, path)
-        moved = [ants.apply_transforms(fixed, image, [path, *found]) for image in smooth]
-        data, share = (_to_axes_of(Volume(image.numpy(), target.affine), grid.affine) for image in moved)
-        return np.ascontiguousarray(data, dtype=np.float32), np.ascontiguousarray(share > 0.5)
 
     return sample

@@ -11,7 +11,7 @@ import pandas as pd
 from voxplain.base.errors import InputError
 from voxplain.base.progress import Progress
 from voxplain.base.seeds import seed_for
-from voxplain.imaging.alignment import align_to_mni, check_kind
+from voxplain.imaging.alignment import align_to_mni, check_kind, space_after
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.intensity import check_intensity, normalise
 from voxplain.imaging.quality import COLUMNS, expected_place, measure, unread
@@ -73,11 +73,11 @@ def downsample(
     check_kind(align)
     check_intensity(intensity)
     # Rigid alignment keeps the size of the head, so that its brains are held to what native-sized ones reach.
-    space = {"none": space, "rigid": "acpc"}.get(align, "mni")
+    space = space_after(align, space)
     expected_place(space)
     try:
         volume = read_volume(image)
-        brain_mask = None if mask is None else _read_mask(mask, volume)
+        brain_mask = None if mask is None else read_mask(mask, volume)
         if align == "none":
             (data, brain), scale = to_common_grid(volume, brain_mask), math.nan
         else:
@@ -153,7 +153,20 @@ def downsample_batch(
     return volumes, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _read_mask(path: str | os.PathLike, volume: Volume) -> Volume:
+def read_mask(path: str | os.PathLike, volume: Volume) -> Volume:
+    """Read the brain mask of a volume.
+
+    Parameters
+    ----------
+    path : path-like
+    volume : Volume
+        Whose grid the mask must share but for rounding.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or lies on another grid.
+    """
     mask = read_volume(path)
     if not Grid(volume.data.shape, volume.affine).matches(mask.data.shape, mask.affine, MASK_WITHIN_MM):
         raise InputError(

@@ -23,6 +23,8 @@ PARALLEL_WITHIN = 0.01
 ZERO_WITHIN = 1e-6
 # scipy's and scikit-image's default: a Gaussian ends at four standard deviations.
 TRUNCATE = 4.0
+# Rounding of affines must not push the outermost centres over the edge of the samples: so many voxels are tolerated.
+EDGE_WITHIN = 1e-4
 
 
 def antialiasing_sigma(factor: float | np.ndarray) -> np.ndarray:
@@ -115,7 +117,7 @@ def resample_smoothly(volume: Volume, grid: Grid) -> np.ndarray:
     ndarray of the grid's shape, float32
     """
     to_source = np.linalg.inv(volume.affine) @ grid.affine
-    axes = _parallel_axes(to_source, grid.shape)
+    axes = parallel_axes(to_source, grid.shape)
     if axes is None:
         return resample_to(antialias(volume, grid).data, volume.affine, grid)
     matrices: list[np.ndarray] = [np.empty(0)] * 3
@@ -125,6 +127,23 @@ def resample_smoothly(volume: Volume, grid: Grid) -> np.ndarray:
         sigma = float(antialiasing_sigma(abs(step)))
         matrices[target_axis] = _axis_matrix(volume.data.shape[source_axis], centres, sigma, zero_outside=True)
     return resize(volume.data.transpose(np.argsort(axes)), matrices)
+
+
+def parallel_axes(to_source: np.ndarray, shape: tuple[int, int, int]) -> list[int] | None:
+    """Return for each source axis the target axis that runs along it; None when the grids are oblique.
+
+    Parameters
+    ----------
+    to_source : ndarray [4, 4]
+        From voxels of the target grid, which has this `shape`, to those of the source.
+    """
+    linear = np.abs(to_source[:3, :3])
+    axes = [int(axis) for axis in linear.argmax(axis=1)]
+    bend = linear * (np.array(shape) - 1)
+    bend[range(3), axes] = 0
+    if sorted(axes) != [0, 1, 2] or bend.sum(axis=1).max() > PARALLEL_WITHIN:
+        return None
+    return axes
 
 
 def antialias(volume: Volume, grid: Grid) -> Volume:
@@ -173,8 +192,26 @@ def to_common_grid(volume: Volume, mask: Volume | None = None, grid: Grid = COMM
     brain : ndarray of the grid's shape, bool
         At least half of the (smoothed) voxel is brain.
     """
+    data, inside = crop_to_brain(volume, mask, grid)
+    return resample_smoothly(data, grid), resample_smoothly(inside, grid) > 0.5
+
+
+def crop_to_brain(volume: Volume, mask: Volume | None, grid: Grid) -> tuple[Volume, Volume]:
+    """Return the part of a volume that counts on a grid, and where in it the brain is.
+
+    Half of a usual field of view is empty: what is known to be 0 need not be smoothed and sampled.
+
+    Parameters
+    ----------
+    volume, mask, grid
+        As in `to_common_grid`.
+
+    Returns
+    -------
+    data, inside : Volume
+        On the old voxels; `inside` is bool.
+    """
     inside = inside_brain(volume, mask)
-    # Half of a usual field of view is empty: what is known to be 0 need not be multiplied.
     box = _box_around(inside, _reach(volume, grid))
     corner = np.eye(4)
     corner[:3, 3] = [extent.start for extent in box]
@@ -182,7 +219,7 @@ def to_common_grid(volume: Volume, mask: Volume | None = None, grid: Grid = COMM
     inside, data = inside[box], volume.data[box]
     if mask is not None:
         data = np.where(inside, data, np.float32(0))
-    return resample_smoothly(Volume(data, affine), grid), resample_smoothly(Volume(inside, affine), grid) > 0.5
+    return Volume(data, affine), Volume(inside, affine)
 
 
 def _reach(volume: Volume, grid: Grid) -> np.ndarray:
@@ -209,25 +246,13 @@ def _antialiasing_sigmas(affine: np.ndarray, grid: Grid) -> np.ndarray:
     return antialiasing_sigma(extent / edges)
 
 
-def _parallel_axes(to_source: np.ndarray, shape: tuple[int, int, int]) -> list[int] | None:
-    """Return for each source axis the target axis that runs along it; None when the grids are oblique."""
-    linear = np.abs(to_source[:3, :3])
-    axes = [int(axis) for axis in linear.argmax(axis=1)]
-    bend = linear * (np.array(shape) - 1)
-    bend[range(3), axes] = 0
-    if sorted(axes) != [0, 1, 2] or bend.sum(axis=1).max() > PARALLEL_WITHIN:
-        return None
-    return axes
-
-
 def _axis_matrix(n: int, centres: np.ndarray, sigma: float, zero_outside: bool) -> np.ndarray:
     """Return the matrix that smooths `n` samples with σ = `sigma` and interpolates them linearly at `centres`.
 
     Borders are scipy's ``mirror`` (the edge sample is not repeated). Centres outside of the samples are mirrored
     too, or give 0 with `zero_outside`.
     """
-    # Rounding of affines must not push the outermost centres over the edge.
-    inside = (centres >= -1e-4) & (centres <= n - 1 + 1e-4)
+    inside = (centres >= -EDGE_WITHIN) & (centres <= n - 1 + EDGE_WITHIN)
     if zero_outside:
         centres = np.clip(centres, 0, n - 1)
     below = np.floor(centres).astype(int)

@@ -128,3 +128,49 @@ def shuffle_targets(people: pd.DataFrame, seed: int, number: int, families: pd.S
             for block, source in zip(same, generator.permutation(len(same)), strict=True):
                 shuffled[block] = generator.permutation(people.loc[same[source], "target"].to_numpy())
     return shuffled
+
+
+def unrelated_targets(
+    people: pd.DataFrame, seed: int, number: int, families: pd.Series | None = None, draws: int = 50
+) -> pd.Series:
+    """Return shuffled targets that know as little as can be of the true ones: the least related of several shufflings.
+
+    By chance a shuffling of few people goes along with the truth or against it, a network learns that part, and its
+    maps find what truly differs. Related means correlated, within the folds: of classes the indicators, of numbers the
+    numbers; the sum of squares over folds counts.
+
+    Parameters
+    ----------
+    people, seed, families
+        See `shuffle_targets`.
+    number : int
+        Of the repeat; other numbers choose from other shufflings.
+    draws : int
+        Shufflings to choose from.
+
+    Returns
+    -------
+    Series
+        As `shuffle_targets`.
+    """
+    truth = _indicators(people["target"])
+
+    def related(shuffled: pd.Series) -> float:
+        other = _indicators(shuffled)
+        total = 0.0
+        for _, rows in people.groupby("fold"):
+            own, its = (table.loc[rows.index].to_numpy() for table in (truth, other))
+            own, its = own - own.mean(axis=0), its - its.mean(axis=0)
+            size = np.outer((own**2).sum(axis=0), (its**2).sum(axis=0))
+            total += np.divide((own.T @ its) ** 2, size, out=np.zeros(size.shape), where=size > 0).sum()
+        return total
+
+    candidates = (shuffle_targets(people, seed, draws * number + draw, families) for draw in range(draws))
+    return min(candidates, key=related)
+
+
+def _indicators(targets: pd.Series) -> pd.DataFrame:
+    """Return numbers as they are, and classes as a column of zeros and ones each."""
+    if pd.api.types.is_numeric_dtype(targets):
+        return targets.astype(float).to_frame()
+    return pd.get_dummies(targets, dtype=float)

@@ -110,7 +110,7 @@ class PhantomSettings:
             if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
                 bad.append(f"{field.name}: {value!r}, expected {kind} from {low} to {high}")
         if bad:
-            refuse(f"phantom: {len(bad)} settings are out of range", bad, "Change them under cohort.phantom.")
+            refuse(f"phantom: {len(bad)} settings are out of range", bad)
 
     @property
     def planted_effect(self) -> float:
