@@ -11,9 +11,13 @@ from voxplain.base.errors import InputError
 from voxplain.base.files import read_table, write_image, write_table
 from voxplain.evaluation.localization import MEASURES, score, score_people
 from voxplain.imaging.grid import COMMON, mni_brain
+from voxplain.population.maps import walk_maps
+from voxplain.population.weights import joint_map
 
 SCRIPT = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / "score_localization.py"
 SHAPE = (8, 8, 8)
+# What a network with shuffled labels was told.
+LEARNED = {"p01": "M", "p02": "F", "p03": "M", "p04": "F", "p05": "F"}
 CLASSES = {"p04": "F", "p02": "M", "p03": "F", "p01": "M", "p05": "F"}
 
 
@@ -116,31 +120,39 @@ def tables(tmp_path_factory):
     spec = importlib.util.spec_from_file_location("workflow_script_score_localization", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    learned = pd.DataFrame({"participant_id": list(LEARNED), "fold": 0, "target": list(LEARNED.values()), "score": 0.5})
+    write_table(learned, at / "learned.tsv")
     module.run(
-        maps, folders, at / "folds.tsv", at / "brain.nii.gz", at / "truth.nii.gz", at / "truth_regions.tsv",
-        at / "regions.tsv", at / "localization.tsv", at / "planted.tsv", methods=methods, groups=groups, top=5,
-        people=people, seed=7, task="classification", shuffles=19, min_inside=0.9,
+        maps, folders, {"good": folders["good"], "few": None}, [at / "learned.tsv"], at / "folds.tsv", at / "brain.nii.gz", at / "truth.nii.gz", at / "truth_regions.tsv",
+        at / "regions.tsv", at / "localization.tsv", at / "planted.tsv", methods=methods, groups=groups,
+        joining=dict.fromkeys(methods, ("difference", ["F", "M"])), statistic="mean_signed",
+        normalise=dict.fromkeys(methods, "none"), smoothing_fwhm_mm=0, top=5, people=people, seed=7, task="classification", shuffles=19, min_inside=0.9,
     )  # fmt: skip
-    return read_table(at / "localization.tsv"), read_table(at / "planted.tsv")
+    people = pd.DataFrame({"participant_id": list(LEARNED), "target": list(LEARNED.values())})
+    control = joint_map(walk_maps(folders["good"]), people, "difference", ["F", "M"], "mean_signed", "none", 0, brain)
+    known = score(control, truth, brain)["auc"]
+    return read_table(at / "localization.tsv"), read_table(at / "planted.tsv"), known
 
 
 def test_a_row_a_method_group_and_level(tables):
     table = tables[0]
-    assert table[["method", "group", "level", "n"]].to_numpy().tolist() == [
+    rows = [
         [method, group, level, n]
         for method, people in {"good": (3, 2, 5), "few": (2, 2, 4)}.items()
         for group, count in zip(("F", "M", "joint"), people, strict=True)
         for level, n in (("population", 1), ("people", count))
     ]
+    rows.insert(6, ["good", "joint", "shuffled labels", 1])
+    assert table[["method", "group", "level", "n"]].to_numpy().tolist() == rows
     expected = ["", "_sd", "_chance", "_chance_95", "_p"]
-    assert list(table)[4:] == [name + what for name in MEASURES for what in expected] + ["voxels"]
+    assert list(table)[4:] == [name + what for name in MEASURES for what in expected] + ["voxels", "places"]
     assert (table["voxels"] == 512).all()
     assert not table.astype(str).isin(CLASSES).to_numpy().any()
 
 
 def test_what_is_known_at_each_level(tables):
     table = tables[0]
-    of_population = table["level"] == "population"
+    of_population = table["level"] != "people"
     for name in MEASURES:
         assert table[f"{name}_chance"].notna().all()
         assert (table[f"{name}_p"].notna() == of_population).all()
@@ -157,6 +169,14 @@ def test_the_map_that_shows_the_truth_is_seen_at_both_levels(tables):
     everybody, women = (table.loc[("good", group, "people"), "auc"] for group in ("joint", "F"))
     assert everybody == pytest.approx((2 + 3 * women) / 5)
     assert abs(women - 0.5) < 0.05
+
+
+def test_the_control_is_joined_by_the_labels_that_were_learned(tables):
+    table, _, known = tables
+    control = table[table["level"] == "shuffled labels"].iloc[0]
+    assert control["auc"] == pytest.approx(known)
+    assert control["auc"] < 1  # by the true labels the truth would show, whatever the network learned
+    assert control["places"] == 19
 
 
 def test_the_ranks_of_regions_stay_as_they_were(tables):

@@ -179,7 +179,7 @@ def test_variants_that_cannot_be_compared_are_left_out_and_named(tmp_path, capsy
     said = capsys.readouterr().err
     assert "left out: seed-1: has 3 people" in said
     assert "left out: folds-1: Nobody" in said
-    with pytest.raises(InputError, match="None of the 1 variants(?s:.*)seed-2: 1 people with a map are in no fold"):
+    with pytest.raises(InputError, match=r"None of the 1 variants(?s:.*)seed-2: 1 people with a map are in no fold"):
         measure(own, {"seed-2": own}, PEOPLE[1:], comparison())
 
 
