@@ -123,10 +123,12 @@ def tables(tmp_path_factory):
     learned = pd.DataFrame({"participant_id": list(LEARNED), "fold": 0, "target": list(LEARNED.values()), "score": 0.5})
     write_table(learned, at / "learned.tsv")
     module.run(
-        maps, folders, {"good": folders["good"], "few": None}, [at / "learned.tsv"], at / "folds.tsv", at / "brain.nii.gz", at / "truth.nii.gz", at / "truth_regions.tsv",
-        at / "regions.tsv", at / "localization.tsv", at / "planted.tsv", methods=methods, groups=groups,
+        maps, folders, {"good": folders["good"], "few": None}, [at / "learned.tsv"],
+        *(at / name for name in ("folds.tsv", "brain.nii.gz", "truth.nii.gz", "truth_regions.tsv", "regions.tsv")),
+        at / "localization.tsv", at / "planted.tsv", methods=methods, groups=groups,
         joining=dict.fromkeys(methods, ("difference", ["F", "M"])), statistic="mean_signed",
-        normalise=dict.fromkeys(methods, "none"), smoothing_fwhm_mm=0, top=5, people=people, seed=7, task="classification", shuffles=19, min_inside=0.9,
+        normalise=dict.fromkeys(methods, "none"), smoothing_fwhm_mm=0, top=5, people=people, seed=7,
+        task="classification", shuffles=19, min_inside=0.9,
     )  # fmt: skip
     people = pd.DataFrame({"participant_id": list(LEARNED), "target": list(LEARNED.values())})
     control = joint_map(walk_maps(folders["good"]), people, "difference", ["F", "M"], "mean_signed", "none", 0, brain)
