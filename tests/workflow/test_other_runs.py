@@ -153,7 +153,8 @@ def test_a_number_is_predicted_and_mapped_without_classes(ages):
     assert set(confounds["analysis"]) == {"tiv_only", "raw", "tiv_residualised", "score_tiv_correlation"}
     names = {path.name for path in (ages.results / "population" / "gradcam").iterdir()}
     groups = ("joint", "lowest-third", "middle-third", "highest-third")
-    assert names == {f"{group}_{what}.nii.gz" for group in groups for what in ("mean_signed", "mask")}
+    of_groups = {f"{group}_{what}.nii.gz" for group in groups for what in ("mean_signed", "mask")}
+    assert names == of_groups | {"difference_t.nii.gz", "difference_p.nii.gz"}
     lowest, highest, joint = (
         nib.load(ages.results / "population" / "gradcam" / f"{group}_mean_signed.nii.gz").get_fdata()
         for group in ("lowest-third", "highest-third", "joint")
