@@ -151,7 +151,8 @@ def done(tmp_path_factory):
     )  # fmt: skip
     script("score_localization").run(
         maps=maps, people_maps={method: [at / method / f"part-{part}" for part in range(2)] for method in METHODS},
-        folds=at / "folds.tsv", brain=at / "brain_mask.nii.gz", truth=at / "truth.nii.gz",
+        shuffled_labels=dict.fromkeys(METHODS), trained_on=[], joining={}, statistic="mean_signed", normalise={},
+        smoothing_fwhm_mm=0, folds=at / "folds.tsv", brain=at / "brain_mask.nii.gz", truth=at / "truth.nii.gz",
         truth_regions=at / "truth_regions.tsv", regions=at / "regions.tsv", methods=METHODS, groups=GROUPS, top=1,
         localization=at / "localization.tsv", planted=at / "planted.tsv", people=dict.fromkeys(METHODS), seed=1,
         task="classification", shuffles=19, min_inside=0.9,
