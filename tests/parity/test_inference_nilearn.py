@@ -6,7 +6,8 @@ import pytest
 from nilearn.mass_univariate import permuted_ols
 
 from voxplain.evaluation.inference import mean_contrast, permutation_test, target_contrasts
-from voxplain.evaluation.permutations import draw_exchanges, draw_signs, exchangeable_blocks
+from voxplain.evaluation.permutations import draw_exchanges, draw_signs
+from voxplain.models.exchange import exchangeable_blocks
 
 PERMUTATIONS = 1000
 

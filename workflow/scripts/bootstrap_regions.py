@@ -5,9 +5,9 @@ from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
 from voxplain.evaluation.bootstrap import joinings, resampled_weights, tabulate_intervals
-from voxplain.evaluation.permutations import number_families
 from voxplain.evaluation.relevance_matrix import region_membership, stack_maps
 from voxplain.imaging.grid import COMMON
+from voxplain.models.exchange import number_families
 from voxplain.models.holdout import families_of
 from voxplain.population.atlas import read_prepared
 from voxplain.population.maps import read_on_grid, walk_maps

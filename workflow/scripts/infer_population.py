@@ -9,17 +9,10 @@ from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
 from voxplain.evaluation.inference import mean_contrast, permutation_test, target_contrasts
 from voxplain.evaluation.inference_tables import REGION_COLUMNS, region_rows, strongest_contrast, summarise_test
-from voxplain.evaluation.permutations import (
-    draw_exchanges,
-    draw_signs,
-    exchangeable_blocks,
-    log_arrangements,
-    log_sign_patterns,
-    number_families,
-    smallest_p,
-)
+from voxplain.evaluation.permutations import draw_exchanges, draw_signs, log_arrangements, log_sign_patterns, smallest_p
 from voxplain.evaluation.relevance_matrix import region_means, region_membership, stack_maps
 from voxplain.imaging.grid import COMMON
+from voxplain.models.exchange import exchangeable_blocks, number_families
 from voxplain.models.holdout import families_of
 from voxplain.population.atlas import read_prepared
 from voxplain.population.maps import read_on_grid, walk_maps

@@ -13,9 +13,9 @@ from voxplain.evaluation.bootstrap import (
     resampled_weights,
     tabulate_intervals,
 )
-from voxplain.evaluation.permutations import number_families
 from voxplain.evaluation.relevance_matrix import region_means, region_membership, stack_maps
 from voxplain.imaging.grid import COMMON
+from voxplain.models.exchange import number_families
 from voxplain.population.atlas import Atlas
 from voxplain.population.groups import members_of
 from voxplain.population.regions import region_scores

@@ -25,7 +25,7 @@ from voxplain.evaluation.inference_tables import summarise_test
 from voxplain.evaluation.localization import score_people
 from voxplain.evaluation.masked_accuracy import measure_masks, soft_mask
 from voxplain.evaluation.masked_tables import summarise_masked, summarise_retraining
-from voxplain.evaluation.permutations import draw_exchanges, exchangeable_blocks, log_arrangements, smallest_p
+from voxplain.evaluation.permutations import draw_exchanges, log_arrangements, smallest_p
 from voxplain.evaluation.randomization import randomization_test
 from voxplain.evaluation.randomization_tables import SHUFFLED, summarise_folds, survives
 from voxplain.evaluation.replacement import Replacement
@@ -34,6 +34,7 @@ from voxplain.evaluation.reproducibility_tables import pool_variants
 from voxplain.evaluation.shuffled_truth import score_beside_chance, shuffle_truth
 from voxplain.evaluation.verdicts import CRITERIA, Thresholds, judge_methods
 from voxplain.imaging.grid import COMMON, Grid
+from voxplain.models.exchange import exchangeable_blocks
 from voxplain.models.prediction import predict
 from voxplain.models.settings import TrainingSettings
 from voxplain.models.voxel_cnn import VoxelCNN

@@ -9,7 +9,8 @@ from voxplain.base.errors import InputError
 from voxplain.evaluation import inference
 from voxplain.evaluation.inference import mean_contrast, permutation_test, target_contrasts
 from voxplain.evaluation.inference_tables import region_rows, strongest_contrast, summarise_test
-from voxplain.evaluation.permutations import draw_exchanges, draw_signs, exchangeable_blocks
+from voxplain.evaluation.permutations import draw_exchanges, draw_signs
+from voxplain.models.exchange import exchangeable_blocks
 from voxplain.population.atlas import Atlas
 
 PERMUTATIONS = 99

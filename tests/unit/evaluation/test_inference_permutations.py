@@ -7,15 +7,8 @@ import pandas as pd
 import pytest
 
 from voxplain.evaluation.inference import mean_contrast, permutation_test, target_contrasts
-from voxplain.evaluation.permutations import (
-    draw_exchanges,
-    draw_signs,
-    exchangeable_blocks,
-    log_arrangements,
-    log_sign_patterns,
-    number_families,
-    smallest_p,
-)
+from voxplain.evaluation.permutations import draw_exchanges, draw_signs, log_arrangements, log_sign_patterns, smallest_p
+from voxplain.models.exchange import exchangeable_blocks, number_families
 from voxplain.models.rerun import shuffle_targets
 
 

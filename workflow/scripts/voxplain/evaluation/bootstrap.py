@@ -8,7 +8,7 @@ import pandas as pd
 from voxplain.base.errors import refuse
 from voxplain.base.progress import Progress
 from voxplain.base.seeds import stream
-from voxplain.evaluation.permutations import number_families
+from voxplain.models.exchange import number_families
 from voxplain.population.atlas import Atlas
 from voxplain.population.groups import TERTILES
 from voxplain.population.maps import JOINT
@@ -46,7 +46,7 @@ def resampled_weights(
     seed : int
         Replicate k depends on the seed and k alone.
     families : Series, optional
-        See `voxplain.evaluation.permutations.number_families`.
+        See `voxplain.models.exchange.number_families`.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def tabulate_intervals(
         Those of `membership`, in its order.
     top : int
     families : int ndarray [n]
-        From `voxplain.evaluation.permutations.number_families`.
+        From `voxplain.models.exchange.number_families`.
 
     Returns
     -------

@@ -84,7 +84,8 @@ def judge_methods(tables: Tables, methods: Sequence[str], thresholds: Thresholds
 def _localization(tables: Tables, method: str, thresholds: Thresholds) -> Finding:
     row = _only(tables.get("localization"), method=method, group=JOINT, level="population")
     if row is None or np.isnan(row["auc_p"]):
-        return Finding("AUC", *_of(row, "auc"), why="no truth is known, or it fits nowhere else in the brain")
+        auc = np.nan if row is None else row["auc"]
+        return Finding("AUC", auc, why="no truth is known, or it fits nowhere else in the brain")
     if 1 / (1 + row["places"]) > thresholds.alpha:
         return Finding("AUC", row["auc"], row["auc_chance_95"], why=FEW_PLACES)
     return Finding("AUC", row["auc"], row["auc_chance_95"], passed=row["auc_p"] <= thresholds.alpha)
@@ -250,7 +251,3 @@ def _only(table: pd.DataFrame | None, **values: str) -> pd.Series | None:
     for name, value in values.items():
         table = table[table[name] == value]
     return None if table.empty else table.iloc[0]
-
-
-def _of(row: pd.Series | None, *names: str) -> list[float]:
-    return [np.nan if row is None else row[name] for name in names]

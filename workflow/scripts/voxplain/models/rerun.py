@@ -1,7 +1,7 @@
 """A whole cross-validation of the network in one go: on other folds, or with shuffled targets."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from voxplain.base.files import read_table, write_table
 from voxplain.base.progress import Progress
-from voxplain.base.seeds import stream
+from voxplain.models.exchange import draw_exchange, exchangeable_blocks
 from voxplain.models.fold import train_and_test
 from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
@@ -115,19 +115,11 @@ def shuffle_targets(people: pd.DataFrame, seed: int, number: int, families: pd.S
     Series
         With the index of `people`, whose order does not matter.
     """
-    generator = stream(seed, "permutation", number)
-    shuffled = people["target"].copy()
-    ordered = people.sort_values("participant_id")
-    # Numbered by their first member: how the names of families sort is an accident of their salted hashes.
-    codes = ordered["participant_id"] if families is None else families[ordered.index]
-    family = pd.Series(pd.factorize(codes)[0], index=ordered.index)
-    for _, members in ordered.groupby("fold"):
-        blocks = [block.index for _, block in members.groupby(family[members.index])]
-        for size in sorted({len(block) for block in blocks}):
-            same = [block for block in blocks if len(block) == size]
-            for block, source in zip(same, generator.permutation(len(same)), strict=True):
-                shuffled[block] = generator.permutation(people.loc[same[source], "target"].to_numpy())
-    return shuffled
+    return _exchanged(people["target"], exchangeable_blocks(people, families), seed, number)
+
+
+def _exchanged(targets: pd.Series, strata: Sequence[np.ndarray], seed: int, number: int) -> pd.Series:
+    return targets.iloc[draw_exchange(strata, seed, number)].set_axis(targets.index)
 
 
 def unrelated_targets(
@@ -165,7 +157,8 @@ def unrelated_targets(
             total += np.divide((own.T @ its) ** 2, size, out=np.zeros(size.shape), where=size > 0).sum()
         return total
 
-    candidates = (shuffle_targets(people, seed, draws * number + draw, families) for draw in range(draws))
+    strata = exchangeable_blocks(people, families)
+    candidates = (_exchanged(people["target"], strata, seed, draws * number + draw) for draw in range(draws))
     return min(candidates, key=related)
 
 
