@@ -4,21 +4,21 @@
 
 
 rule randomize_network:
-    """How alike the maps of one fold are to those of the same network with layer after layer randomised."""
+    """How alike a method's maps are to those of the same networks with layer after layer randomised."""
     input:
-        weights="{results}/models/fold-{fold}/weights.safetensors",
+        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=FOLDS),
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
         mean="{results}/images/mean.nii.gz",
         brain="{results}/images/brain_mask.nii.gz",
         folds="{results}/private/folds.tsv",
-        shuffled=network_with_shuffled_labels,
+        shuffled=expand("{{results}}/models/shuffled-1_fold-{fold}/weights.safetensors", fold=SHUFFLED_FOLDS),
     output:
-        "{results}/evaluation/randomization/{method}_fold-{fold}.tsv",
+        "{results}/evaluation/randomization/{method}.tsv",
     log:
-        "{results}/logs/randomize_network/{method}_fold-{fold}.log",
+        "{results}/logs/randomize_network/{method}.log",
     benchmark:
-        "{results}/benchmarks/randomize_network/{method}_fold-{fold}.tsv"
+        "{results}/benchmarks/randomize_network/{method}.tsv"
     conda:
         "../../envs/gpu.yaml"
     threads: config["torch_threads"]
@@ -27,6 +27,8 @@ rule randomize_network:
         mem_mb=8192,
     params:
         settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method], "people"),
+        folds=FOLDS,
+        shuffled=SHUFFLED_FOLDS,
         people=RANDOMIZATION["people"],
         seed=config["seed"],
         device=config["device"],
@@ -39,11 +41,7 @@ rule randomize_network:
 rule tabulate_randomization:
     """The randomisation test over folds, and which methods survive it."""
     input:
-        expand(
-            "{{results}}/evaluation/randomization/{method}_fold-{fold}.tsv",
-            method=RANDOMIZED,
-            fold=FOLDS,
-        ),
+        expand("{{results}}/evaluation/randomization/{method}.tsv", method=RANDOMIZED),
     output:
         table="{results}/tables/randomization.tsv",
         verdicts="{results}/tables/randomization_verdicts.tsv",
@@ -61,22 +59,22 @@ rule tabulate_randomization:
 
 
 rule measure_faithfulness:
-    """What becomes of one network's answers when voxels go in the order of a method's maps, and when they come back."""
+    """What becomes of one network's answers when voxels go in the order of maps, and when they come back."""
     input:
+        unpack(lambda wildcards: {method: map_folders(method, [wildcards.fold]) for method in METHODS}),
         weights="{results}/models/fold-{fold}/weights.safetensors",
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
         mean="{results}/images/mean.nii.gz",
         brain="{results}/images/brain_mask.nii.gz",
         folds="{results}/private/folds.tsv",
-        maps=lambda wildcards: map_folders(wildcards.method, [wildcards.fold]),
     output:
-        curves="{results}/evaluation/faithfulness/{method}_fold-{fold}_curves.tsv",
-        areas="{results}/evaluation/faithfulness/{method}_fold-{fold}_areas.tsv",
+        curves="{results}/evaluation/faithfulness/fold-{fold}_curves.tsv",
+        areas="{results}/evaluation/faithfulness/fold-{fold}_areas.tsv",
     log:
-        "{results}/logs/measure_faithfulness/{method}_fold-{fold}.log",
+        "{results}/logs/measure_faithfulness/fold-{fold}.log",
     benchmark:
-        "{results}/benchmarks/measure_faithfulness/{method}_fold-{fold}.tsv"
+        "{results}/benchmarks/measure_faithfulness/fold-{fold}.tsv"
     conda:
         "../../envs/gpu.yaml"
     threads: config["torch_threads"]
@@ -84,7 +82,7 @@ rule measure_faithfulness:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        people=lambda wildcards: people_tested("faithfulness", wildcards.method),
+        people={method: people_tested("faithfulness", method) for method in METHODS} if FAITHFULNESS["people"] else {},
         replacements=FAITHFULNESS["replacements"],
         blur_sigma=FAITHFULNESS["blur_sigma"],
         draws=FAITHFULNESS["draws"],
@@ -100,16 +98,8 @@ rule measure_faithfulness:
 rule tabulate_faithfulness:
     """Deletion and insertion over folds, beside random order and the order of intensity."""
     input:
-        curves=expand(
-            "{{results}}/evaluation/faithfulness/{method}_fold-{fold}_curves.tsv",
-            method=METHODS,
-            fold=FOLDS,
-        ),
-        areas=expand(
-            "{{results}}/evaluation/faithfulness/{method}_fold-{fold}_areas.tsv",
-            method=METHODS,
-            fold=FOLDS,
-        ),
+        curves=expand("{{results}}/evaluation/faithfulness/fold-{fold}_curves.tsv", fold=FOLDS),
+        areas=expand("{{results}}/evaluation/faithfulness/fold-{fold}_areas.tsv", fold=FOLDS),
     output:
         curves="{results}/tables/faithfulness_curves.tsv",
         areas="{results}/tables/faithfulness.tsv",
@@ -126,21 +116,21 @@ rule tabulate_faithfulness:
 
 
 rule measure_masked_accuracy:
-    """What one fold's network answers when images are multiplied by a map, or by random masks of equal volume."""
+    """What the networks answer when images are multiplied by a method's maps, or by random masks of equal volume."""
     input:
-        weights="{results}/models/fold-{fold}/weights.safetensors",
+        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=FOLDS),
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
         folds="{results}/private/folds.tsv",
         brain="{results}/images/brain_mask.nii.gz",
-        maps=expand(f"{{{{results}}}}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz", method=METHODS, group=GROUPS),
-        masks=expand("{{results}}/population/{method}/{group}_mask.nii.gz", method=METHODS, group=GROUPS),
+        maps=expand(f"{{{{results}}}}/population/{{{{method}}}}/{{group}}_{STATISTIC}.nii.gz", group=GROUPS),
+        masks=expand("{{results}}/population/{{method}}/{group}_mask.nii.gz", group=GROUPS),
     output:
-        "{results}/evaluation/masked_accuracy/fold-{fold}.tsv",
+        "{results}/evaluation/masked_accuracy/{method}.tsv",
     log:
-        "{results}/logs/measure_masked_accuracy/fold-{fold}.log",
+        "{results}/logs/measure_masked_accuracy/{method}.log",
     benchmark:
-        "{results}/benchmarks/measure_masked_accuracy/fold-{fold}.tsv"
+        "{results}/benchmarks/measure_masked_accuracy/{method}.tsv"
     conda:
         "../../envs/gpu.yaml"
     threads: config["torch_threads"]
@@ -148,7 +138,7 @@ rule measure_masked_accuracy:
         gpu=GPUS,
         mem_mb=8192,
     params:
-        methods=METHODS,
+        folds=FOLDS,
         groups=GROUPS,
         people=MASKED_ACCURACY["people"],
         intensity=config["images"]["intensity"],
@@ -162,9 +152,9 @@ rule measure_masked_accuracy:
 
 
 rule tabulate_masked_accuracy:
-    """Masked accuracy over folds, beside random masks and the whole image."""
+    """Masked accuracy of all methods over folds, beside random masks and the whole image."""
     input:
-        parts=expand("{{results}}/evaluation/masked_accuracy/fold-{fold}.tsv", fold=FOLDS),
+        parts=expand("{{results}}/evaluation/masked_accuracy/{method}.tsv", method=METHODS),
         folds="{results}/private/folds.tsv",
     output:
         "{results}/tables/masked_accuracy.tsv",

@@ -54,12 +54,6 @@ def method_or_first(method):
     return METHODS[0] if method == "random" else method
 
 
-def network_with_shuffled_labels(wildcards):
-    """A network of the same fold that was trained on shuffled labels, where there is one."""
-    known = "shuffled-1" in AGAIN and wildcards.fold in AGAIN_FOLDS
-    return [f"{RESULTS}/models/shuffled-1_fold-{wildcards.fold}/weights.safetensors"] if known else []
-
-
 def maps_with_shuffled_labels(wildcards):
     """Maps of networks that were trained on shuffled labels, and these labels, where there are some."""
     if "shuffled-1" not in AGAIN:

@@ -1,4 +1,6 @@
-"""Rule measure_faithfulness: one fold's network and one method's maps in, curves of deletion and insertion out."""
+"""Rule measure_faithfulness: one fold's network and all methods' maps in, curves of deletion and insertion out."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -14,38 +16,42 @@ from voxplain.population.maps import read_on_grid, walk_maps
 
 
 def run(
-    weights, stack, index, mean, brain, folds, maps, curves, areas, *,
-    method, fold, people, replacements, blur_sigma, draws, shares, seed, device,
+    weights, stack, index, mean, brain, folds, maps: Mapping, curves, areas, *,
+    fold, people: Mapping, replacements, blur_sigma, draws, shares, seed, device,
 ):  # fmt: skip
     model, metadata = load_checkpoint(weights)
     everybody = read_private(folds, metadata["task"])
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     everybody["row"] = [places[person] for person in everybody["participant_id"]]
-    chosen = choose_people(everybody, people, seed)
-    measured = chosen[chosen["fold"] == fold]
     training = everybody[everybody["fold"] != fold]
-    volumes, ids, population_mean = read_array(stack), list(measured["participant_id"]), read_on_grid(mean)
+    volumes, population_mean = read_array(stack), read_on_grid(mean)
     known = {"metadata": metadata, "brain": read_on_grid(brain) > 0, "shares": shares, "seed": seed}
+    references = {name: {} for name in replacements}  # what random orders come to is the same for all methods
     tables = []
     with on_device(*device) as computing:
-        for name in replacements:
-            donors = None
-            if name == "resample":
-                # A network from elsewhere has no training side here: everybody else may be a donor.
-                candidates = everybody if training.empty else training
-                donors = draw_donors(measured, candidates, metadata["task"], draws, seed)
-            replacement = Replacement(name, population_mean, blur_sigma, volumes, donors)
-            table = measure(
-                model, walk_maps(maps, ids) if ids else (), volumes, list(measured["row"]), ids,
-                list(measured["target"]), replacement=replacement, device=computing, **known,
-            )  # fmt: skip
-            tables.append(table)
+        for method, folders in maps.items():
+            chosen = choose_people(everybody, people[method], seed)
+            measured = chosen[chosen["fold"] == fold]
+            ids = list(measured["participant_id"])
+            for name in replacements:
+                donors = None
+                if name == "resample":
+                    # A network from elsewhere has no training side here: everybody else may be a donor.
+                    candidates = everybody if training.empty else training
+                    donors = draw_donors(measured, candidates, metadata["task"], draws, seed)
+                replacement = Replacement(name, population_mean, blur_sigma, volumes, donors)
+                pair = measure(
+                    model, walk_maps(folders, ids) if ids else (), volumes, list(measured["row"]), ids,
+                    list(measured["target"]), replacement=replacement, device=computing, references=references[name],
+                    **known,
+                )  # fmt: skip
+                for table in pair:
+                    table.insert(0, "method", method)
+                    table.insert(1, "fold", fold)
+                tables.append(pair)
     for parts, output in zip(zip(*tables, strict=True), (curves, areas), strict=True):
         filled = [part for part in parts if len(part)]  # all of them, or none in a fold without people
-        table = pd.concat(filled or parts[:1], ignore_index=True)
-        table.insert(0, "method", method)
-        table.insert(1, "fold", fold)
-        write_table(table, output)
+        write_table(pd.concat(filled or parts[:1], ignore_index=True), output)
 
 
 if __name__ == "__main__":
@@ -53,9 +59,8 @@ if __name__ == "__main__":
         params, wildcards = snakemake.params, snakemake.wildcards
         run(
             **{name: snakemake.input[name] for name in ("weights", "stack", "index", "mean", "brain", "folds")},
-            maps=list(snakemake.input.maps),
+            maps={method: list(snakemake.input[method]) for method in params.people},
             **dict(snakemake.output.items()),
-            method=wildcards.method,
             fold=wildcards.fold if wildcards.fold == "external" else int(wildcards.fold),
             people=params.people,
             replacements=params.replacements,

@@ -1,5 +1,8 @@
-"""Rule randomize_network: one fold's network in; how alike its maps are to those of randomised networks out."""
+"""Rule randomize_network: how alike one method's maps are to those of the same networks, randomised layer by layer."""
 
+from collections.abc import Mapping
+
+import pandas as pd
 import torch
 
 from voxplain.attribution.choosing import choose_people
@@ -17,27 +20,31 @@ from voxplain.population.maps import read_on_grid
 
 
 def run(
-    weights, stack, index, mean, brain, folds, output, *, method, settings, fold, people, seed, device, shuffled=None
+    weights: Mapping, stack, index, mean, brain, folds, output, *, method, settings, people, seed, device, shuffled
 ):  # fmt: skip
     check_testable(method)
-    model, metadata = load_checkpoint(weights)
-    other = load_checkpoint(shuffled)[0] if shuffled else None
-    everybody = read_private(folds, metadata["task"])
-    tested = choose_people(everybody[everybody["fold"] == fold], people, seed)
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
-    volumes = read_array(stack)[[places[person] for person in tested["participant_id"]]]
-    images = torch.from_numpy(volumes.astype("float32")[:, None])
+    volumes, inside, population_mean = read_array(stack), read_on_grid(brain) > 0, read_on_grid(mean)
     # Whom the maps of the run explain is another question.
     options = {key: value for key, value in settings.items() if key not in ("people", "batch_size", "target")}
+    tables = []
     with on_device(*device) as chosen:
-        model = model.to(chosen)
-        targets = _targets(model, metadata, method, settings.get("target"), images, tested)
-        table = randomization_test(
-            model, method, images, targets, read_on_grid(brain) > 0, options, seed_for(seed, "randomization", fold),
-            list(tested["participant_id"]), read_on_grid(mean), other, settings.get("batch_size"),
-        )  # fmt: skip
-    table.insert(0, "fold", fold)
-    write_table(table, output)
+        for fold, path in weights.items():
+            model, metadata = load_checkpoint(path)
+            other = load_checkpoint(shuffled[fold])[0] if fold in shuffled else None
+            everybody = read_private(folds, metadata["task"])
+            tested = choose_people(everybody[everybody["fold"] == fold], people, seed)
+            rows = [places[person] for person in tested["participant_id"]]
+            images = torch.from_numpy(volumes[rows].astype("float32")[:, None])
+            model = model.to(chosen)
+            targets = _targets(model, metadata, method, settings.get("target"), images, tested)
+            table = randomization_test(
+                model, method, images, targets, inside, options, seed_for(seed, "randomization", fold),
+                list(tested["participant_id"]), population_mean, other, settings.get("batch_size"),
+            )  # fmt: skip
+            table.insert(0, "fold", fold)
+            tables.append(table)
+    write_table(pd.concat(tables, ignore_index=True), output)
 
 
 def _targets(model, metadata, method, kind, images, people):
@@ -55,14 +62,18 @@ def _targets(model, metadata, method, kind, images, people):
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
-        params, wildcards = snakemake.params, snakemake.wildcards
+        params = snakemake.params
+
+        def by_fold(names, paths):
+            return {name if name == "external" else int(name): path for name, path in zip(names, paths, strict=True)}
+
         run(
-            **{name: snakemake.input[name] for name in ("weights", "stack", "index", "mean", "brain", "folds")},
-            shuffled=next(iter(snakemake.input.get("shuffled", [])), None),
+            by_fold(params.folds, snakemake.input.weights),
+            **{name: snakemake.input[name] for name in ("stack", "index", "mean", "brain", "folds")},
+            shuffled=by_fold(params.shuffled, snakemake.input.get("shuffled", [])),
             output=snakemake.output[0],
-            method=wildcards.method,
+            method=snakemake.wildcards.method,
             settings=params.settings,
-            fold=wildcards.fold if wildcards.fold == "external" else int(wildcards.fold),
             people=params.people,
             seed=params.seed,
             device=(params.device, params.torch_threads),

@@ -6,7 +6,8 @@ from voxplain.base.files import clear_folders, read_array, read_table, write_tab
 from voxplain.base.jobs import job_log
 from voxplain.base.seeds import seed_for
 from voxplain.cohort.participants import read_private
-from voxplain.evaluation.retraining import RANDOM, random_maps, retrain
+from voxplain.evaluation.masked_tables import RANDOM
+from voxplain.evaluation.retraining import random_maps, retrain
 from voxplain.models.holdout import families_of
 from voxplain.models.settings import TrainingSettings
 from voxplain.population.maps import read_on_grid, walk_maps

@@ -1,4 +1,4 @@
-"""Rule tabulate_faithfulness: the deletion and insertion of every fold and method in, two tables over folds out."""
+"""Rule tabulate_faithfulness: the deletion and insertion of every fold in, two tables over folds out."""
 
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log

@@ -1,4 +1,4 @@
-"""Rule tabulate_masked_accuracy: the masked accuracy of every fold in, a table over folds out."""
+"""Rule tabulate_masked_accuracy: the masked accuracy of every method in, a table over folds out."""
 
 from voxplain.base.files import read_table, write_table
 from voxplain.base.jobs import job_log

@@ -189,11 +189,10 @@ def retrained(stack, maps, folder):
 def masked(stack, models, joint):
     strongest = top_voxels(joint, BRAIN, round(0.05 * BRAIN.sum())).astype(np.float32)
     masks = {(METHOD, "joint", "soft"): soft_mask(joint, BRAIN), (METHOD, "joint", "threshold"): strongest}
+    networks = dict(zip(FOLDS, models, strict=True))
     parts = [
-        measure_masks(model, stack, PEOPLE[PEOPLE["fold"] == fold], METADATA, masks, BRAIN, "none", 39, 1)
-        for fold, model in zip(FOLDS, models, strict=True)
+        measure_masks(networks, stack, PEOPLE, dict.fromkeys(FOLDS, METADATA), masks, BRAIN, "none", draws=39, seed=1)
     ]
-    parts = [part.assign(fold=fold) for fold, part in zip(FOLDS, parts, strict=True)]
     return summarise_masked(parts, PEOPLE["target"], "classification", LABELS)
 
 

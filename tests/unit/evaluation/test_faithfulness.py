@@ -205,6 +205,19 @@ def test_batches_order_of_people_and_other_shares_play_no_part(stack, small_netw
         assert np.allclose(*pair, rtol=1e-5) is same
 
 
+def test_orders_that_know_no_map_are_measured_once_for_all_methods(stack, small_network):
+    first, second = np.random.default_rng(5).standard_normal((2, *stack.shape))
+    references = {}
+    passes = []
+    small_network.register_forward_hook(lambda module, inputs, output: passes.append(len(output)))
+    arguments = (stack, list("AB" * 4), CLASSES)
+    measure(small_network, first, *arguments, references=references)
+    before, own = sum(passes), measure(small_network, second, *arguments, references=references)
+    assert sum(passes) - before < before / 2
+    for found, alone in zip(own, measure(small_network, second, *arguments), strict=True):
+        pd.testing.assert_frame_equal(found, alone, rtol=1e-5, atol=1e-7)
+
+
 def test_several_donors_are_averaged(stack, small_network):
     maps = np.random.default_rng(5).standard_normal(stack.shape)
     tables = [

@@ -40,13 +40,14 @@ def at(tmp_path):
     return tmp_path
 
 
-def run(at, fold=0, people=None):
+def run(at, fold=0, people=None, methods=("lrp", "gradcam")):
     outputs = [at / f"curves_{fold}.tsv", at / f"areas_{fold}.tsv"]
+    folders = [at / f"fold-0_part-{part}" for part in (0, 1)]
     measure_faithfulness.run(
         at / "weights.safetensors", at / "stack.npy", at / "index.tsv", at / "mean.nii.gz", at / "brain.nii.gz",
-        at / "folds.tsv", [at / f"fold-0_part-{part}" for part in (0, 1)], *outputs, method="lrp", fold=fold,
-        people=people, replacements=["mean", "blur", "resample"], blur_sigma=2.0, draws=2, shares=[0, 40, 100], seed=1,
-        device=("cpu", 1),
+        at / "folds.tsv", dict.fromkeys(methods, folders), *outputs, fold=fold,
+        people=dict.fromkeys(methods, people), replacements=["mean", "blur", "resample"], blur_sigma=2.0, draws=2,
+        shares=[0, 40, 100], seed=1, device=("cpu", 1),
     )  # fmt: skip
     return outputs
 
@@ -58,12 +59,17 @@ def test_from_maps_to_the_tables(at):
     assert own["people"].eq(3).all()
     tabulate_faithfulness.run(*zip(*written, strict=True), at / "curves.tsv", at / "areas.tsv")
     joined, areas = read_table(at / "curves.tsv"), read_table(at / "areas.tsv")
-    assert len(joined) == 3 * 2 * 3 * 2 * 3
+    assert len(joined) == 2 * 3 * 2 * 3 * 2 * 3
     assert list(areas) == [
         "method", "replacement", "kind", "order", "measure", "auc", "sd", "folds", "people", "difference_to_random",
         "ranks_random", "p_random", "difference_to_intensity", "ranks_intensity", "p_intensity",
     ]  # fmt: skip
-    assert len(areas) == 3 * 2 * 3 * 2
+    assert len(areas) == 2 * 3 * 2 * 3 * 2
+    # Both methods were given the same maps: what was measured once counts for both.
+    numbers = [
+        areas[areas["method"] == method].drop(columns="method").reset_index(drop=True) for method in ("lrp", "gradcam")
+    ]
+    pd.testing.assert_frame_equal(*(one.reset_index(drop=True) for one in numbers))
     assert areas["folds"].eq(1).all()
     assert set(areas["replacement"]) == {"mean", "blur", "resample"}
     assert areas[areas["order"] == "random"]["p_random"].isna().all()

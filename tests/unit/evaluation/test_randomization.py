@@ -287,29 +287,29 @@ def test_from_networks_to_the_table(tmp_path):
     for name in ("weights", "shuffled"):
         torch.manual_seed(len(name))
         save_checkpoint(VoxelCNN(**arguments), tmp_path / f"{name}.safetensors", metadata)
-    inputs = [tmp_path / name for name in ("weights.safetensors", "stack.npy", "index.tsv", "mean.nii.gz")]
+    inputs = [tmp_path / name for name in ("stack.npy", "index.tsv", "mean.nii.gz")]
     inputs += [tmp_path / "brain.nii.gz", tmp_path / "folds.tsv"]
     settings = {"target": "contrast", "people": 6, "batch_size": None, "samples": 1, "sigma": 0.1}
-    for fold in (0, 1):
-        randomize_network.run(
-            *inputs, tmp_path / f"{fold}.tsv", method="smoothgrad", settings=settings, fold=fold, people=2, seed=4,
-            device=("cpu", 1), shuffled=tmp_path / "shuffled.safetensors" if fold else None,
-        )  # fmt: skip
-    first = read_table(tmp_path / "0.tsv")
-    assert first["fold"].eq(0).all()
+    randomize_network.run(
+        dict.fromkeys((0, 1), tmp_path / "weights.safetensors"), *inputs, tmp_path / "smoothgrad.tsv",
+        method="smoothgrad", settings=settings, people=2, seed=4, device=("cpu", 1),
+        shuffled={1: tmp_path / "shuffled.safetensors"},
+    )  # fmt: skip
+    both = read_table(tmp_path / "smoothgrad.tsv")
+    first = both[both["fold"] == 0]
+    assert both["fold"].tolist() == [0] * 6 + [1] * 8
     assert first["layer"].tolist() == ["none"] * 2 + ["head.linear"] * 2 + ["features.0.conv"] * 2
     assert first["people"].eq(2).all()
-    text = (tmp_path / "0.tsv").read_text()
+    text = (tmp_path / "smoothgrad.tsv").read_text()
     assert not any(person in text.split() for person in people)
     tabulate_randomization.run(
-        [tmp_path / "0.tsv", tmp_path / "1.tsv"], tmp_path / "table.tsv", tmp_path / "verdicts.tsv", threshold=0.5
+        [tmp_path / "smoothgrad.tsv"], tmp_path / "table.tsv", tmp_path / "verdicts.tsv", threshold=0.5
     )
     table = read_table(tmp_path / "table.tsv")
     assert table["folds"].tolist() == [2] * 6 + [1] * 2
     assert table["test"].tolist() == ["cascade"] * 6 + ["shuffled labels"] * 2
     verdicts = read_table(tmp_path / "verdicts.tsv")
     assert list(verdicts) == ["method", "measure", "layers", "similarity", "threshold", "survives"]
-    both = pd.concat([first, read_table(tmp_path / "1.tsv")])
     deep = both.query("level == 'people' and test == 'cascade' and layers >= 1")
     over_folds = deep.groupby("layers")["spearman"].agg(lambda own: np.sqrt((own**2).mean()))
     assert verdicts["similarity"].tolist() == pytest.approx([over_folds.max()])
@@ -319,5 +319,5 @@ def test_noise_is_refused_before_anything_is_read(tmp_path):
     missing = [tmp_path / "nowhere"] * 7
     with pytest.raises(InputError, match="noise cannot be tested"):
         randomize_network.run(
-            *missing, method="noise", settings={}, fold=0, people=2, seed=0, device=("cpu", 1)
+            *missing, method="noise", settings={}, people=2, seed=0, device=("cpu", 1), shuffled={}
         )  # fmt: skip

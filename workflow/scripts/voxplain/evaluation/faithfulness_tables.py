@@ -75,8 +75,8 @@ def summarise_curves(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     tables : sequence of DataFrame
-        The curves of `voxplain.evaluation.faithfulness.curves` with a column ``method``, one table for each fold and
-        method; those of folds in which nobody was measured are empty.
+        The curves of `voxplain.evaluation.faithfulness.curves` with a column ``method``, every fold and method once;
+        those of folds in which nobody was measured are empty.
 
     Returns
     -------

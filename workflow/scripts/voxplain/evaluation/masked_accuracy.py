@@ -22,13 +22,14 @@ from torch import nn
 from voxplain.base.errors import refuse
 from voxplain.base.progress import Progress
 from voxplain.evaluation.altered_images import AlteredImages
+from voxplain.evaluation.masked_tables import SOFT, THRESHOLD, WHOLE
 from voxplain.evaluation.spatial_null import draw_ranks, fit_field
 from voxplain.imaging.intensity import check_intensity, normalise
+from voxplain.models.folding import fold_batchnorm
 from voxplain.models.metrics import fold_metrics
 from voxplain.models.prediction import predict
 
-SOFT, THRESHOLD, WHOLE = "soft", "threshold", "none"
-COLUMNS = ["method", "group", "mask", "draw", "metric", "value", "volume", "n"]
+COLUMNS = ["fold", "method", "group", "mask", "draw", "metric", "value", "volume", "n"]
 Masks = Mapping[tuple[str, str, str], np.ndarray]
 
 
@@ -96,10 +97,10 @@ def mask_images(images: np.ndarray, mask: np.ndarray, intensity: str) -> np.ndar
 
 
 def measure_masks(
-    model: nn.Module,
+    networks: Mapping[object, nn.Module],
     stack: np.ndarray,
     people: pd.DataFrame,
-    metadata: Mapping[str, object],
+    metadata: Mapping[object, Mapping[str, object]],
     masks: Masks,
     brain: np.ndarray,
     intensity: str,
@@ -107,24 +108,25 @@ def measure_masks(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
-    """Test one network on people with every mask, on random masks beside each, and on whole images.
+    """Test networks on people with every mask, on random masks beside each, and on whole images.
 
     Parameters
     ----------
-    model : nn.Module
+    networks : mapping of fold to nn.Module
+        The network of every fold, all of one kind. Frozen copies with folded BatchNorm are asked.
     stack : array [n, D, H, W]
         Images, possibly memory-mapped.
     people : DataFrame
-        ``row`` (of the stack) and ``target`` of people whom the network has not seen.
+        ``row`` (of the stack), ``target`` and ``fold``, whose network has not seen them.
     metadata : mapping
-        Of the checkpoint: ``task``, ``labels``, ``target_mean``, ``target_sd``.
+        Of the checkpoints, by fold: ``task``, ``labels``, ``target_mean``, ``target_sd``.
     masks : mapping of (method, group, kind) to ndarray [D, H, W]
         Values 0 to 1; outside the brain they are taken for 0.
     brain : ndarray of bool [D, H, W]
     intensity : {'none', 'zscore'}
         How the images were normalised.
     draws : int
-        Random masks for each mask: the same ones for every network, so that folds can be averaged draw by draw. Those
+        Random masks for each mask: the same ones for every fold, so that folds can be averaged draw by draw. Those
         of a ``threshold`` mask are as smooth as the ``soft`` one of the same method and group, where that is there:
         two values say little of the map that they come from, and random masks made from them alone fall into small
         pieces.
@@ -134,10 +136,10 @@ def measure_masks(
     Returns
     -------
     DataFrame
-        ``method, group, mask, draw, metric, value, volume, n``: the kind of the mask, 0 for the mask itself and 1, 2,
-        ... for random ones, every metric of `fold_metrics`, the mean of the mask over the brain, and the people. The
-        first rows, with ``none`` for method, group and mask, are those of whole images. Nobody is named. Empty without
-        people.
+        ``fold, method, group, mask, draw, metric, value, volume, n``: the kind of the mask, 0 for the mask itself and
+        1, 2, ... for random ones, every metric of `fold_metrics`, the mean of the mask over the brain, and the people.
+        The first rows, with ``none`` for method, group and mask, are those of whole images. Nobody is named. Folds
+        without people have no rows.
 
     Raises
     ------
@@ -151,16 +153,24 @@ def measure_masks(
     if people.empty:
         return pd.DataFrame(rows, columns=COLUMNS)
 
-    def test(images, volume, method, group, kind, draw):
-        guesses = predict(model, images, people["row"].to_numpy(), metadata, device)
-        guesses["target"] = people["target"].to_numpy()
-        found = fold_metrics(guesses, metadata["task"], metadata["labels"] or ())
-        known = {"method": method, "group": group, "mask": kind, "draw": draw, "volume": volume, "n": len(people)}
-        rows.extend(known | {"metric": metric, "value": value} for metric, value in found.items())
-
     # Read once: the same few people are needed for every mask.
     own = np.asarray(stack[people["row"].to_numpy()])
     people = people.assign(row=range(len(people)))
+    folded = {
+        fold: fold_batchnorm(networks[fold].to(device), torch.from_numpy(own[:1, None].astype(np.float32)))
+        for fold in people["fold"].unique()
+    }
+
+    def test(images, volume, method, group, kind, draw):
+        mask = {"method": method, "group": group, "mask": kind, "draw": draw}
+        for fold, tested in people.groupby("fold", sort=True):
+            known = metadata[fold]
+            guesses = predict(folded[fold], images, tested["row"].to_numpy(), known, device)
+            guesses["target"] = tested["target"].to_numpy()
+            found = fold_metrics(guesses, known["task"], known["labels"] or ())
+            facts = {"fold": fold, **mask, "volume": volume, "n": len(tested)}
+            rows.extend(facts | {"metric": metric, "value": value} for metric, value in found.items())
+
     test(own, 1.0, WHOLE, WHOLE, WHOLE, 0)
     progress = Progress("masked accuracy: mask", len(masks) * (1 + draws))
     for (method, group, kind), mask in masks.items():

@@ -8,10 +8,12 @@ import pandas as pd
 from voxplain.base.errors import refuse
 from voxplain.evaluation.comparison import chance_levels, split_folds
 from voxplain.evaluation.intervals import corrected_t, permutation_p
-from voxplain.evaluation.masked_accuracy import WHOLE
-from voxplain.evaluation.retraining import RANDOM, REMOVED
 from voxplain.models.metrics import LOWER_IS_BETTER, fold_metrics
 
+# Kinds of masks, ways of retraining, and what stands beside the methods: said here, since tables need no torch.
+SOFT, THRESHOLD, WHOLE = "soft", "threshold", "none"
+REMOVED, KEPT = MODES = ("removed", "kept")
+RANDOM = "random"
 PERCENTILE = 95
 MASK_KEYS = ["method", "group", "mask", "metric"]
 MASK_COLUMNS = [
@@ -34,8 +36,7 @@ def summarise_masked(
     Parameters
     ----------
     tables : sequence of DataFrame
-        Of `voxplain.evaluation.masked_accuracy.measure_masks`, one a fold, with a column ``fold``; those of folds in
-        which nobody was tested are empty.
+        Of `voxplain.evaluation.masked_accuracy.measure_masks`, one a method; whole images are the same in all.
     targets : Series
         Of everybody.
     task : {'classification', 'regression'}

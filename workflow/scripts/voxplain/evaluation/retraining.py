@@ -32,6 +32,7 @@ from voxplain.base.errors import refuse
 from voxplain.base.files import read_table, write_table
 from voxplain.base.progress import Progress
 from voxplain.evaluation.altered_images import AlteredImages
+from voxplain.evaluation.masked_tables import MODES, REMOVED
 from voxplain.evaluation.spatial_null import surrogates
 from voxplain.models.fold import train_and_test
 from voxplain.models.metrics import fold_metrics
@@ -39,8 +40,6 @@ from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
 from voxplain.population.threshold import top_voxels
 
-REMOVED, KEPT = MODES = ("removed", "kept")
-RANDOM = "random"
 COLUMNS = ["mode", "share", "draw", "metric", "value", "volume", "n", "n_train"]
 
 
