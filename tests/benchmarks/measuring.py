@@ -36,6 +36,8 @@ class Row:
         How many times as fast as the peer we want to be.
     wanted_share : float or None
         Which share of the limit's speed we want to reach.
+    wanted_seconds : float or None
+        How many seconds a unit may take at most.
     note : str
         What else was measured, such as an objective that both reached.
     """
@@ -47,6 +49,7 @@ class Row:
     limit: str = ""
     wanted_ratio: float | None = None
     wanted_share: float | None = None
+    wanted_seconds: float | None = None
     note: str = ""
 
     def of(self, who: str) -> float | None:
@@ -64,8 +67,10 @@ class Row:
 
     @property
     def met(self) -> bool:
-        return (self.wanted_ratio is None or (self.ratio or 0) >= self.wanted_ratio) and (
-            self.wanted_share is None or (self.share or 0) >= self.wanted_share
+        return (
+            (self.wanted_ratio is None or (self.ratio or 0) >= self.wanted_ratio)
+            and (self.wanted_share is None or (self.share or 0) >= self.wanted_share)
+            and (self.wanted_seconds is None or self.of(OURS) <= self.wanted_seconds)
         )
 
     def facts(self) -> dict[str, object]:
@@ -141,12 +146,12 @@ def per_unit(times: Mapping[str, list[float]], units: Mapping[str, float] | floa
 
 def print_table(rows: list[Row]) -> None:
     """Print one line a row: seconds for a unit, how many times as fast as the peer, and the share of the limit."""
-    heads = ["work", "unit", "ours", "peer", "ratio", "wanted", "limit", "share", "wanted", "met"]
+    heads = ["work", "unit", "ours", "wanted", "peer", "ratio", "wanted", "limit", "share", "wanted", "met"]
     lines = [heads]
     for row in rows:
         lines.append(
             [
-                row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.of(PEER)), _times(row.ratio),
+                row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.wanted_seconds), _seconds(row.of(PEER)), _times(row.ratio),
                 _times(row.wanted_ratio), _seconds(row.of(LIMIT)), _percent(row.share), _percent(row.wanted_share),
                 "yes" if row.met else "NO",
             ]

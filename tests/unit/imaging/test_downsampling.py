@@ -9,7 +9,7 @@ import pytest
 
 from voxplain.base.errors import InputError
 from voxplain.imaging import downsampling
-from voxplain.imaging.downsampling import downsample, downsample_batch
+from voxplain.imaging.downsampling import downsample, downsample_batch, downsample_each
 from voxplain.imaging.grid import COMMON
 from voxplain.imaging.quality import COLUMNS
 
@@ -46,6 +46,27 @@ def test_a_person_does_not_depend_on_the_batch(people):
     )
     np.testing.assert_array_equal(again, volumes[order])
     assert again_table.equals(table.iloc[order].reset_index(drop=True).astype(again_table.dtypes))
+
+
+def test_people_of_other_sizes_share_memory_but_no_values(save, brain):
+    """Volumes of three sizes, one with a mask, in a batch: each as when it is alone; earlier results stay."""
+    corner = COMMON.affine.copy()
+    corner[:3, 3] = (COMMON.affine @ [2, 2, 2, 1])[:3]
+    files = [
+        save("a.nii.gz", brain),
+        save("b.nii.gz", brain[2:-2, 2:-2, 2:-2] + 7, corner),
+        save("c.nii.gz", np.pad(brain, [(0, 5)] * 3) * 2),
+        save("d.nii.gz", brain + np.float32(3)),
+    ]
+    masks = [None, save("mb.nii.gz", (brain != 0).astype(np.uint8)[2:-2, 2:-2, 2:-2], corner), None, None]
+    masks[3] = save("md.nii.gz", (brain != 0).astype(np.uint8))
+    people = list(downsample_each(files, masks, list("abcd"), intensity="none"))
+    for (data, inside, row), file, mask, name in zip(people, files, masks, "abcd", strict=True):
+        alone = downsample(file, mask, name, intensity="none")
+        assert row["problem"] == ""
+        np.testing.assert_array_equal(data, alone[0])
+        np.testing.assert_array_equal(inside, alone[1])
+        assert str(row) == str(alone[2])
 
 
 def test_intensities_as_in_the_file(people, brain):

@@ -32,6 +32,12 @@ def test_the_scale_of_the_registration_stands_beside_the_volume(brain):
     assert measured(brain, align="affine", scale=0.81236)["scale"] == 0.8124
 
 
+def test_what_is_known_already_is_not_measured_otherwise(brain):
+    known = Volume(brain, COMMON.affine, (float(brain.min()), float(brain.max())))
+    row = measure(known, brain, brain != 0, "mni", inside=brain != 0)
+    assert str(row) == str(measured(brain))
+
+
 def test_orientation_is_that_of_the_file(brain):
     affine = np.array([[0, 0, 2.0, -60], [-2.0, 0, 0, 80], [0, 2.0, 0, -60], [0, 0, 0, 1]])
     assert measure(Volume(brain, affine), brain, brain != 0, "mni")["orientation"] == "PSR"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from voxplain.base.errors import InputError
-from voxplain.imaging.reading import check_headers, read_volume
+from voxplain.imaging import reading
+from voxplain.imaging.reading import Memory, Volume, check_headers, read_volume
 
 SHAPE = (12, 10, 9)
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, 2.5, 0, -8], [0, 0, 3.0, -12], [0, 0, 0, 1]])
@@ -48,6 +49,35 @@ def test_scaling_is_applied(save, numbers):
 
 def test_a_trailing_axis_of_one_is_dropped(save, numbers):
     np.testing.assert_array_equal(read_volume(save("a.nii.gz", numbers[..., None])).data, numbers)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100, 1079, 1080, 5000])  # the volume has 1080 values
+@pytest.mark.parametrize("stored", ["uint8", ">i2", "float32", "float64"])
+def test_values_do_not_depend_on_the_pieces_that_are_read(save, numbers, monkeypatch, piece, stored):
+    path = save("a.nii.gz", (numbers % 250).astype(stored), AFFINE, slope=(-0.5, 3))
+    expected = read_volume(path)
+    monkeypatch.setattr(reading, "PIECE", piece)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.data, expected.data)
+    assert volume.value_range() == expected.value_range()
+
+
+def test_the_range_is_that_of_the_values(save, numbers):
+    volume = read_volume(save("a.nii.gz", numbers, AFFINE, slope=(-2, 5)))
+    assert volume.known_range == (volume.data.min(), volume.data.max()) == Volume(*volume[:2]).value_range()
+
+
+def test_memory_is_used_for_one_volume_after_the_other(save, numbers):
+    small = numbers[:, :, :8] + 1
+    paths = [save(f"{i}.nii.gz", data) for i, data in enumerate([small, numbers, small])]
+    memory = Memory()
+    for path, data in zip(paths, [small, numbers, small], strict=True):
+        volume = read_volume(path, memory)
+        np.testing.assert_array_equal(volume.data, data)
+        assert volume.data.flags.f_contiguous
+    again = read_volume(paths[1], memory)
+    assert np.shares_memory(volume.data, again.data)
+    np.testing.assert_array_equal(again.data, numbers)
 
 
 @pytest.mark.parametrize("name", ["a.mgz", "a.mgh"])
@@ -173,6 +203,12 @@ def test_bad_files_are_refused_by_name(save, numbers, tmp_path, case):
         read_volume(path)
     assert message in str(refusal.value)
     assert str(refusal.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_are_refused_in_whatever_piece_they_lie(save, numbers, tmp_path, monkeypatch, case):
+    monkeypatch.setattr(reading, "PIECE", 50)
+    test_bad_files_are_refused_by_name(save, numbers, tmp_path, case)
 
 
 @pytest.mark.parametrize("case", BAD_HEADERS)

@@ -131,6 +131,8 @@ def test_a_mask_does_what_stripping_does(las):
     masked = to_common_grid(head, Volume(inside.astype(np.float32), las.affine))
     np.testing.assert_array_equal(masked[0], stripped[0])
     np.testing.assert_array_equal(masked[1], stripped[1])
+    known = to_common_grid(head, Volume(inside.astype(np.float32), las.affine), inside=inside)
+    np.testing.assert_array_equal(known, masked)
     assert head.data.min() == 50  # the caller's volume is left alone
 
 
@@ -190,3 +192,20 @@ def test_memory_order_and_type_do_not_matter(stored):
     elif other is None:
         other = data.astype(stored)
     np.testing.assert_allclose(resize(other, matrices), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape_out", [(2, 17, 16), (17, 33, 40)])
+def test_bands_of_rows_give_the_whole_product(order, shape_out):
+    # Rows and columns of zeros at the ends, within, and whole bands of them.
+    rng = np.random.default_rng(1)
+    data = np.asarray(rng.normal(size=(9, 35, 21)), order=order)
+    sizes = list(zip(shape_out, data.shape, strict=True))
+    matrices = [rng.normal(size=size) * (rng.random(size) < 0.3) for size in sizes]
+    for matrix in matrices:
+        matrix[:, [0, -1]] = 0
+        matrix[len(matrix) // 2] = 0
+    matrices[1][:16] = 0
+    expected = np.einsum("ia,jb,kc,abc->ijk", *matrices, data, optimize=True)
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(resize(data, matrices), expected, rtol=1e-5, atol=1e-4)

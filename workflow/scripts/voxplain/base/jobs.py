@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,10 @@ def job_log(path: str | os.PathLike) -> Iterator[None]:
     """Copy what a job prints into its log, with warnings and errors.
 
     An `InputError` ends the process with its message alone; any other exception also leaves its traceback in the log.
+    The last line of a log that ends well says what was computed and what starting cost, in CPU time: Snakemake's
+    benchmarks know their sum only.
     """
+    started = time.process_time()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stdout, sys.stderr
@@ -44,6 +48,7 @@ def job_log(path: str | os.PathLike) -> Iterator[None]:
         sys.stdout, sys.stderr = _Tee(log, before[0]), _Tee(log, before[1])
         try:
             yield
+            log.write(f"{time.process_time() - started:.2f} s of CPU time after {started:.2f} s of starting\n")
         except InputError as error:
             print(f"\n{error}\n", file=sys.stderr)
             sys.exit(1)

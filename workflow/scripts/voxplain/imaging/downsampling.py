@@ -15,8 +15,8 @@ from voxplain.imaging.alignment import align_to_mni, check_kind, space_after
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.intensity import check_intensity, normalise
 from voxplain.imaging.quality import COLUMNS, expected_place, measure, unread
-from voxplain.imaging.reading import Volume, read_volume
-from voxplain.imaging.resizing import one_blas_thread, to_common_grid
+from voxplain.imaging.reading import Memory, Volume, read_volume
+from voxplain.imaging.resizing import inside_brain, one_blas_thread, to_common_grid
 
 # Mask and image come from the same tools and share their grid but for rounding.
 MASK_WITHIN_MM = 0.1
@@ -35,6 +35,7 @@ def downsample(
     min_overlap: float | None = None,
     max_distance_mm: float | None = None,
     seed: int = 0,
+    memory: tuple[Memory, Memory] | None = None,
 ) -> Person:
     """Bring the volume of one person onto the common grid and measure it.
 
@@ -54,6 +55,8 @@ def downsample(
         See `voxplain.imaging.quality.measure`.
     seed : int
         The config's.
+    memory : two Memory, optional
+        For the image and for its mask: see `voxplain.imaging.reading.read_volume`.
 
     Returns
     -------
@@ -75,11 +78,13 @@ def downsample(
     # Rigid alignment keeps the size of the head, so that its brains are held to what native-sized ones reach.
     space = space_after(align, space)
     expected_place(space)
+    of_image, of_mask = memory or (Memory(), Memory())
     try:
-        volume = read_volume(image)
-        brain_mask = None if mask is None else read_mask(mask, volume)
+        volume = read_volume(image, of_image)
+        brain_mask = None if mask is None else read_mask(mask, volume, of_mask)
+        inside = inside_brain(volume, brain_mask)
         if align == "none":
-            (data, brain), scale = to_common_grid(volume, brain_mask), math.nan
+            (data, brain), scale = to_common_grid(volume, brain_mask, inside=inside), math.nan
         else:
             data, brain, scale = align_to_mni(volume, brain_mask, align, seed_for(seed, "align", participant_id))
         row = measure(
@@ -88,6 +93,7 @@ def downsample(
             brain,
             space,
             mask=brain_mask,
+            inside=inside,
             align=align,
             scale=scale,
             min_overlap=min_overlap,
@@ -119,9 +125,10 @@ def downsample_each(
         Of `downsample`.
     """
     progress = Progress("volumes", len(ids))
+    memory = Memory(), Memory()
     with one_blas_thread():
         for image, mask, participant_id in zip(images, masks, ids, strict=True):
-            person = downsample(image, mask, participant_id, **settings)
+            person = downsample(image, mask, participant_id, memory=memory, **settings)
             progress.step(note=f"{participant_id}: {person[2]['problem']}" if person[2]["problem"] else "")
             yield person
 
@@ -153,7 +160,7 @@ def downsample_batch(
     return volumes, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def read_mask(path: str | os.PathLike, volume: Volume) -> Volume:
+def read_mask(path: str | os.PathLike, volume: Volume, memory: Memory | None = None) -> Volume:
     """Read the brain mask of a volume.
 
     Parameters
@@ -161,13 +168,15 @@ def read_mask(path: str | os.PathLike, volume: Volume) -> Volume:
     path : path-like
     volume : Volume
         Whose grid the mask must share but for rounding.
+    memory : Memory, optional
+        See `voxplain.imaging.reading.read_volume`.
 
     Raises
     ------
     InputError
         When it cannot be read, or lies on another grid.
     """
-    mask = read_volume(path)
+    mask = read_volume(path, memory)
     if not Grid(volume.data.shape, volume.affine).matches(mask.data.shape, mask.affine, MASK_WITHIN_MM):
         raise InputError(
             f"{path}: the brain mask lies on another grid than its image (shape {mask.data.shape} against "

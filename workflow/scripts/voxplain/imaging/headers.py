@@ -95,7 +95,6 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
     EOFError
         For truncated gzip data.
     """
-    from isal import igzip
     from isal.isal_zlib import IsalError
 
     with open(path, "rb") as file:
@@ -108,10 +107,22 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
     if path.suffix not in GZIPPED and gzipped:
         raise Unfit("is gzipped. Rename it to .nii.gz (or .mgz)")
     try:
-        with igzip.open(path, "rb") if gzipped else open(path, "rb") as file:
+        with _gzip_reader(path) if gzipped else open(path, "rb") as file:
             yield file
     except IsalError as error:
         raise OSError(str(error)) from error
+
+
+def _gzip_reader(path: Path) -> BinaryIO:
+    from isal.igzip import IGzipFile
+
+    class Straight(IGzipFile):
+        """Decompresses into the caller's memory; the class itself would do so elsewhere and copy."""
+
+        def readinto(self, room: memoryview) -> int:
+            return self._buffer.readinto(room)
+
+    return Straight(path, "rb")
 
 
 def _nifti_header(path: Path) -> Header:

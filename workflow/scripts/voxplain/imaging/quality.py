@@ -36,6 +36,7 @@ def measure(
     space: str,
     *,
     mask: Volume | None = None,
+    inside: np.ndarray | None = None,
     align: str = "none",
     scale: float = math.nan,
     min_overlap: float | None = None,
@@ -53,6 +54,8 @@ def measure(
         Where the brain should lie: on the MNI brain, or about there with its own size.
     mask : Volume, optional
         Brain on the grid of `volume`; otherwise its non-zero voxels.
+    inside : ndarray of bool [D, H, W], optional
+        What `voxplain.imaging.resizing.inside_brain` gives, where it is known already.
     align : str
         How the brain was aligned, for the advice.
     scale : float
@@ -73,14 +76,16 @@ def measure(
     from nibabel.orientations import aff2axcodes
 
     least_overlap, largest_distance = expected_place(space, min_overlap, max_distance_mm)
+    inside = inside_brain(volume, mask) if inside is None else inside
+    lowest, highest = volume.value_range()
     voxel_ml = abs(np.linalg.det(volume.affine[:3, :3])) / 1000
     row: dict[str, object] = {
         "shape": "x".join(str(n) for n in volume.data.shape),
         "voxel_mm": "x".join(f"{edge:.2f}" for edge in np.linalg.norm(volume.affine[:3, :3], axis=0)),
         "orientation": "".join(aff2axcodes(volume.affine)),
-        "min": float(volume.data.min()),
-        "max": float(volume.data.max()),
-        "brain_volume_ml": round(float(np.count_nonzero(inside_brain(volume, mask)) * voxel_ml), 1),
+        "min": lowest,
+        "max": highest,
+        "brain_volume_ml": round(float(np.count_nonzero(inside) * voxel_ml), 1),
         "scale": round(float(scale), 4),
         "dice": float("nan"),
         "distance_mm": float("nan"),

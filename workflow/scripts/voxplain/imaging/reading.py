@@ -1,9 +1,10 @@
 """Reading one 3D volume quickly, and refusing what is not one.
 
-NIfTI (``.nii``, ``.nii.gz``) and FreeSurfer's volumes (``.mgz``, ``.mgh``) are decompressed with isal straight into the
-array's memory.
+NIfTI (``.nii``, ``.nii.gz``) and FreeSurfer's volumes (``.mgz``, ``.mgh``) are decompressed with isal, a piece at a
+time: it is converted, scaled and looked at while it is in the processor's cache.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,8 @@ import numpy as np
 from voxplain.base.errors import InputError
 from voxplain.imaging.headers import Header, Unfit, open_stream, read_header, unreadable
 
+# Values that are read at a time.
+PIECE = 2**18
 # Bytes after the image data that are still read (padding, FreeSurfer's history), to reach gzip's checksum.
 MOST_PADDING = 2**20
 
@@ -25,19 +28,42 @@ class Volume(NamedTuple):
     data : ndarray [D, H, W]
     affine : ndarray [4, 4]
         Voxel indices to mm, RAS+.
+    known_range : (float, float), optional
+        Lowest and highest value, when whoever made the volume has seen them: `value_range`.
     """
 
     data: np.ndarray
     affine: np.ndarray
+    known_range: tuple[float, float] | None = None
+
+    def value_range(self) -> tuple[float, float]:
+        """Return the lowest and the highest value."""
+        return self.known_range or (float(self.data.min()), float(self.data.max()))
 
 
-def read_volume(path: str | os.PathLike) -> Volume:
+class Memory:
+    """Memory for one volume after the other: asking the system for it anew costs a tenth of reading a volume."""
+
+    def __init__(self) -> None:
+        self._values = np.empty(0, dtype=np.float32)
+
+    def of(self, n: int) -> np.ndarray:
+        """Return room for `n` values, float32 [n], with anything in it; what was returned before is given up."""
+        if self._values.size < n:
+            self._values = np.empty(0, dtype=np.float32)  # gives the old back before the new is asked for
+            self._values = np.empty(n, dtype=np.float32)
+        return self._values[:n]
+
+
+def read_volume(path: str | os.PathLike, memory: Memory | None = None) -> Volume:
     """Read a 3D volume as float32, scaling applied.
 
     Parameters
     ----------
     path : path-like
         ``.nii.gz``, ``.nii``, ``.mgz`` or ``.mgh``. A trailing fourth axis of length 1 is dropped.
+    memory : Memory, optional
+        Where the values are put, instead of in memory of their own: they last until it is used for the next volume.
 
     Returns
     -------
@@ -51,7 +77,7 @@ def read_volume(path: str | os.PathLike) -> Volume:
         not finite, or whose place in space is unknown or contradictory.
     """
     try:
-        return _read(Path(path))
+        return _read(Path(path), memory or Memory())
     except Unfit as problem:
         raise InputError(f"{path}: {problem}") from problem.__cause__
 
@@ -77,38 +103,44 @@ def check_headers(paths: list[str | os.PathLike]) -> list[str]:
     return problems
 
 
-def _read(path: Path) -> Volume:
+def _read(path: Path, memory: Memory) -> Volume:
     header = read_header(path)
+    data = memory.of(math.prod(header.shape))
     try:
-        stored = _read_stored(path, header)
+        lowest, highest = _read_values(path, header, data)
     except EOFError as error:
         raise Unfit("is truncated: the data end before what the header announces. Copy the file again") from error
     except OSError as error:
         raise unreadable(error) from error
-    with np.errstate(over="ignore"):
-        data = stored.astype(np.float32, copy=False)
-    del stored
-    if header.slope != 1:
-        data *= np.float32(header.slope)
-    if header.intercept != 0:
-        data += np.float32(header.intercept)
-    # Both are NaN when any value is, and cost no temporary array.
-    lowest, highest = float(data.min()), float(data.max())
     if not np.isfinite([lowest, highest]).all():
         raise Unfit("holds NaN or infinite values. Replace them, for example by 0 outside of the brain")
     if lowest == highest:
         raise Unfit("is empty: all voxels are 0" if lowest == 0 else f"is constant: all voxels are {lowest:g}")
-    return Volume(data, header.affine)
+    # Both formats keep the first axis fastest.
+    return Volume(data.reshape(header.shape, order="F"), header.affine, (lowest, highest))
 
 
-def _read_stored(path: Path, header: Header) -> np.ndarray:
-    """Read the numbers as they are stored; both formats keep the first axis fastest."""
-    raw = np.empty(int(np.prod(header.shape)) * header.dtype.itemsize, dtype=np.uint8)
-    with open_stream(path) as file:
+def _read_values(path: Path, header: Header, data: np.ndarray) -> tuple[float, float]:
+    """Fill `data` with the values of a file and return the lowest and the highest; both are NaN when any value is."""
+    ranges = []
+    as_it_is = header.dtype == data.dtype
+    room = np.empty(0 if as_it_is else min(PIECE, data.size), header.dtype)
+    with open_stream(path) as file, np.errstate(over="ignore"):
         file.seek(header.offset)
-        if file.readinto(raw) != raw.size:
-            raise EOFError
+        for start in range(0, data.size, PIECE):
+            piece = data[start : start + PIECE]
+            stored = piece if as_it_is else room[: piece.size]
+            if file.readinto(stored.view(np.uint8)) != stored.nbytes:
+                raise EOFError
+            if not as_it_is:
+                piece[:] = stored
+            if header.slope != 1:
+                piece *= np.float32(header.slope)
+            if header.intercept != 0:
+                piece += np.float32(header.intercept)
+            ranges.append((piece.min(), piece.max()))
         # Reading to the end lets gzip compare its checksum.
         if len(file.read(MOST_PADDING)) == MOST_PADDING:
             raise Unfit("holds more data than its header announces; damaged?")
-    return raw.view(header.dtype).reshape(header.shape, order="F")
+    lowest, highest = np.transpose(ranges)
+    return float(lowest.min()), float(highest.max())

@@ -5,18 +5,12 @@ order and direction, a whole volume is therefore resampled by three small matric
 interpolated through their affine.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from voxplain.imaging.axis_products import one_blas_thread, resize, slowest_first
 from voxplain.imaging.grid import COMMON, Grid, resample_to
 from voxplain.imaging.reading import Volume
 
-# Slices that are turned into float32 at a time: bounds the memory beside the volume itself.
-SLAB = 16
 # Source voxels by which a grid may bend away from the target's axes and still be taken as parallel to them.
 PARALLEL_WITHIN = 0.01
 # Resampling leaves numbers such as 1e-40 where there was 0: what is smaller than this share of the maximum is 0.
@@ -56,50 +50,6 @@ def resize_matrices(shape_in: tuple[int, int, int], shape_out: tuple[int, int, i
         centres = (np.arange(n_out) + 0.5) * factor - 0.5
         matrices.append(_axis_matrix(n_in, centres, float(antialiasing_sigma(factor)), zero_outside=False))
     return matrices
-
-
-def resize(data: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
-    """Apply one matrix along each axis.
-
-    Parameters
-    ----------
-    data : ndarray [D, H, W]
-        Any real type and memory order; converted to float32 a few slices at a time.
-    matrices : list of three ndarray
-        ``matrices[a]`` is [n_out, n_in] of axis a; see `resize_matrices`.
-
-    Returns
-    -------
-    ndarray [D', H', W'], float32, C order
-    """
-    # The slowest axis in memory comes first, so that the large first products read the volume as it lies.
-    order = np.argsort([-abs(stride) for stride in data.strides], kind="stable")
-    source = data.transpose(order)
-    slowest, middle, fastest = (np.asarray(matrices[axis], dtype=np.float32) for axis in order)
-    n_slowest = len(source)
-    rows = np.empty((n_slowest, len(middle), len(fastest)), dtype=np.float32)
-    with one_blas_thread():
-        for start in range(0, n_slowest, SLAB):
-            slab = source[start : start + SLAB].astype(np.float32, copy=False)
-            rows[start : start + SLAB] = middle @ (slab @ fastest.T)
-        result = (slowest @ rows.reshape(n_slowest, -1)).reshape(len(slowest), len(middle), len(fastest))
-    return np.ascontiguousarray(result.transpose(np.argsort(order)))
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep NumPy's matrix products on one thread for the length of a block.
-
-    On a busy machine, threads that wait for each other make these small products twenty times slower. Changing the
-    number costs some time as well: hold the block around a loop over volumes.
-    """
-    with _blas().limit(limits=1, user_api="blas"):
-        yield
-
-
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def resample_smoothly(volume: Volume, grid: Grid) -> np.ndarray:
@@ -166,7 +116,7 @@ def inside_brain(volume: Volume, mask: Volume | None) -> np.ndarray:
     """Return where the brain is on the volume's own grid: the mask, or the non-zero voxels; bool [D, H, W]."""
     if mask is not None:
         return mask.data > 0.5
-    lowest, highest = float(volume.data.min()), float(volume.data.max())
+    lowest, highest = volume.value_range()
     least = ZERO_WITHIN * max(highest, -lowest)
     inside = volume.data > least
     if lowest < -least:
@@ -174,7 +124,9 @@ def inside_brain(volume: Volume, mask: Volume | None) -> np.ndarray:
     return inside
 
 
-def to_common_grid(volume: Volume, mask: Volume | None = None, grid: Grid = COMMON) -> tuple[np.ndarray, np.ndarray]:
+def to_common_grid(
+    volume: Volume, mask: Volume | None = None, grid: Grid = COMMON, inside: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Bring a volume and its brain onto the common grid, through the affine; nothing is registered.
 
     Parameters
@@ -185,6 +137,8 @@ def to_common_grid(volume: Volume, mask: Volume | None = None, grid: Grid = COMM
         Brain on the grid of `volume`; what lies outside is set to 0 first. Without it the brain is where the volume
         is not 0.
     grid : Grid
+    inside : ndarray of bool [D, H, W], optional
+        What `inside_brain` gives, where it is known already.
 
     Returns
     -------
@@ -192,18 +146,21 @@ def to_common_grid(volume: Volume, mask: Volume | None = None, grid: Grid = COMM
     brain : ndarray of the grid's shape, bool
         At least half of the (smoothed) voxel is brain.
     """
-    data, inside = crop_to_brain(volume, mask, grid)
-    return resample_smoothly(data, grid), resample_smoothly(inside, grid) > 0.5
+    data, brain = crop_to_brain(volume, mask, grid, inside)
+    with one_blas_thread():
+        return resample_smoothly(data, grid), resample_smoothly(brain, grid) > 0.5
 
 
-def crop_to_brain(volume: Volume, mask: Volume | None, grid: Grid) -> tuple[Volume, Volume]:
+def crop_to_brain(
+    volume: Volume, mask: Volume | None, grid: Grid, inside: np.ndarray | None = None
+) -> tuple[Volume, Volume]:
     """Return the part of a volume that counts on a grid, and where in it the brain is.
 
     Half of a usual field of view is empty: what is known to be 0 need not be smoothed and sampled.
 
     Parameters
     ----------
-    volume, mask, grid
+    volume, mask, grid, inside
         As in `to_common_grid`.
 
     Returns
@@ -211,7 +168,7 @@ def crop_to_brain(volume: Volume, mask: Volume | None, grid: Grid) -> tuple[Volu
     data, inside : Volume
         On the old voxels; `inside` is bool.
     """
-    inside = inside_brain(volume, mask)
+    inside = inside_brain(volume, mask) if inside is None else inside
     box = _box_around(inside, _reach(volume, grid))
     corner = np.eye(4)
     corner[:3, 3] = [extent.start for extent in box]
@@ -229,11 +186,14 @@ def _reach(volume: Volume, grid: Grid) -> np.ndarray:
 
 def _box_around(inside: np.ndarray, margin: np.ndarray) -> tuple[slice, slice, slice]:
     """Return the smallest box around the true voxels, widened by a margin; the whole array when there are none."""
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        first, last = (used[0], used[-1]) if used.size else (0, inside.shape[axis] - 1)
-        box.append(slice(max(0, int(first - margin[axis])), int(last + margin[axis] + 1)))
+    order = slowest_first(inside)
+    stored = inside.transpose(order)
+    plane = stored.any(axis=0)
+    box = [slice(0, n) for n in inside.shape]
+    for axis, along in zip(order, (stored.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)), strict=True):
+        used = np.flatnonzero(along)
+        if used.size:
+            box[axis] = slice(max(0, int(used[0] - margin[axis])), int(used[-1] + margin[axis] + 1))
     return tuple(box)
 
 

@@ -1,5 +1,6 @@
 """Batches of volumes on disk, and the cohort as one array: whatever the number of people, one volume in memory."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from voxplain.imaging.quality import COLUMNS
 
 # A voxel belongs to the cohort's brain when more than this share of the people have brain there.
 MAJORITY = 0.5
+VOLUME_BYTES = 4 * math.prod(COMMON.shape)
 
 
 class Batch(NamedTuple):
@@ -107,7 +109,7 @@ def stack(
     if len(kept) < min_people:
         refuse(f"only {len(kept)} usable images are left; at least {min_people} are needed", _lines(bad))
     folder = Path(folder)
-    index = kept.drop(columns=["problem", "batch", "row"])
+    index = kept.drop(columns=["problem", "batch", "offset"])
     with written_whole(folder / "stack.npy") as path:
         total = _copy_volumes(batches, kept, path)
     brains = sum((read_array(batch.brains).astype(np.int64) for batch in batches), np.zeros(COMMON.shape, np.int64))
@@ -119,7 +121,7 @@ def stack(
 
 
 def _join_tables(batches: Sequence[Batch]) -> pd.DataFrame:
-    """Return the tables of all batches, sorted by id, with the place of every volume (``batch``, ``row``)."""
+    """Return the tables of all batches, sorted by id, with every volume's place (``batch``, ``offset`` in bytes)."""
     tables, broken = [], []
     for number, batch in enumerate(batches):
         table = read_table(batch.table)
@@ -127,9 +129,8 @@ def _join_tables(batches: Sequence[Batch]) -> pd.DataFrame:
         expected = (len(table), *COMMON.shape)
         if (volumes.shape, volumes.dtype, brains.shape) != (expected, np.float32, COMMON.shape):
             broken.append(f"{batch.volumes}: {volumes.dtype} {volumes.shape}, expected float32 {expected}")
-        tables.append(
-            table.assign(problem=table["problem"].fillna("").astype(str), batch=number, row=range(len(table)))
-        )
+        offsets = volumes.offset + VOLUME_BYTES * np.arange(len(table))
+        tables.append(table.assign(problem=table["problem"].fillna("").astype(str), batch=number, offset=offsets))
     if broken:
         refuse("batches whose array and table do not belong together", broken, "Delete them and run again.")
     if not tables:
@@ -142,20 +143,21 @@ def _join_tables(batches: Sequence[Batch]) -> pd.DataFrame:
 
 
 def _copy_volumes(batches: Sequence[Batch], kept: pd.DataFrame, path: Path) -> np.ndarray:
-    """Copy volumes to their sorted places, batch by batch, and return their sum (float64 [D, H, W]).
+    """Copy volumes to their sorted places, one by one, and return their sum (float64 [D, H, W]).
 
-    Plain writes and not a memory map, whose pages would count as the job's memory.
+    Plain reads and writes and not memory maps, whose pages would count as the job's memory.
     """
     # Summed in the order of ids, so that the mean's last bits do not depend on how the batches were cut.
     total = np.zeros(COMMON.shape)
+    volume = np.empty(COMMON.shape, dtype=np.float32)
     with open(path, "wb") as file:
         _write_header(file, len(kept))
-        opened, volumes = -1, None
-        for number, row in zip(kept["batch"], kept["row"], strict=True):
-            if number != opened:
-                opened, volumes = number, read_array(batches[number].volumes)
-            file.write(volumes[row])
-            total += volumes[row]
+        for number, offset in zip(kept["batch"], kept["offset"], strict=True):
+            with open(batches[number].volumes, "rb") as source:
+                source.seek(offset)
+                source.readinto(volume)
+            file.write(volume)
+            total += volume
     return total
 
 
