@@ -1,11 +1,12 @@
 # make demo: the whole workflow on the embedded phantom cohort -> results/demo/report/index.html
 # make test: linters and the fast tests;  make test-slow: the tests that take minutes
+# make bench: our speed beside others' and the machine's limits;  make bench-gpu: full size on a GPU
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 
-.PHONY: demo test lint test-slow clean
+.PHONY: demo test lint test-slow bench bench-gpu clean
 
 .venv/demo.stamp: envs/requirements.txt envs/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,6 +34,14 @@ test: lint
 
 test-slow: .venv/test.stamp
 	$(BIN)/pytest -m slow
+
+bench: .venv/test.stamp
+	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/demo.py --cores $(CORES) --output results/benchmarks_demo.json
+
+bench-gpu: .venv/test.stamp
+	$(BIN)/python tests/benchmarks/bench.py --device cuda --output results/benchmarks_gpu_peers.json
+	$(BIN)/python tests/benchmarks/gpu.py --device cuda --output results/benchmarks_gpu.json
 
 clean:
 	rm -rf .venv .snakemake

@@ -151,8 +151,8 @@ def print_table(rows: list[Row]) -> None:
     for row in rows:
         lines.append(
             [
-                row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.wanted_seconds), _seconds(row.of(PEER)), _times(row.ratio),
-                _times(row.wanted_ratio), _seconds(row.of(LIMIT)), _percent(row.share), _percent(row.wanted_share),
+                row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.wanted_seconds), _seconds(row.of(PEER)),
+                _times(row.ratio), _times(row.wanted_ratio), _seconds(row.of(LIMIT)), _percent(row.share), _percent(row.wanted_share),
                 "yes" if row.met else "NO",
             ]
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import gzip
 import stat
+from contextlib import ExitStack
 
 import nibabel as nib
 import numpy as np
@@ -187,14 +188,29 @@ def test_devices(monkeypatch):
         pass
 
 
-def test_two_jobs_get_two_devices(monkeypatch, tmp_path):
+@pytest.fixture
+def two_gpus(monkeypatch, tmp_path):
     import torch
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_two_jobs_get_two_devices(two_gpus):
     with on_device("auto") as first, on_device("auto") as second:
         assert {first.index, second.index} == {0, 1}
     with on_device("cuda") as third:
         assert third.index == 0
+
+
+def test_jobs_share_devices_evenly_where_that_is_asked_for(two_gpus, monkeypatch):
+    monkeypatch.setenv("VOXPLAIN_JOBS_PER_GPU", "2")
+    with ExitStack() as held:
+        taken = [held.enter_context(on_device("cuda")).index for _ in range(4)]
+    assert taken == [0, 1, 0, 1]
+    for text in ("0", "two"):
+        monkeypatch.setenv("VOXPLAIN_JOBS_PER_GPU", text)
+        with pytest.raises(InputError, match=f"VOXPLAIN_JOBS_PER_GPU='{text}'"), on_device("cuda"):
+            pass

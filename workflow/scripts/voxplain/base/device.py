@@ -12,6 +12,10 @@ from filelock import FileLock, Timeout
 
 from voxplain.base.errors import InputError
 
+# How many jobs may share one GPU: a small network leaves most of a large one idle. It changes nothing about results,
+# so it belongs to the machine and not to the config.
+SHARED = "VOXPLAIN_JOBS_PER_GPU"
+
 
 @contextmanager
 def on_device(choice: str = "auto", threads: int = 2) -> Iterator["torch.device"]:
@@ -19,7 +23,8 @@ def on_device(choice: str = "auto", threads: int = 2) -> Iterator["torch.device"
 
     On the CPU torch's thread count is set to `threads`, a constant of the config rather than of the machine, because
     gradients differ in their last bits between thread counts. On a GPU machine the first device that no other job
-    holds is taken; when all are held, the job waits for one.
+    holds is taken; when all are held, the job waits for one. The environment variable ``VOXPLAIN_JOBS_PER_GPU`` lets
+    more than one job share a device.
 
     Parameters
     ----------
@@ -31,7 +36,7 @@ def on_device(choice: str = "auto", threads: int = 2) -> Iterator["torch.device"
     Raises
     ------
     InputError
-        For ``cuda`` on a machine where torch sees no GPU, or another word.
+        For ``cuda`` on a machine where torch sees no GPU, another word, or a variable that is no number of jobs.
     """
     import torch
 
@@ -71,10 +76,22 @@ def _take_device(count: int) -> tuple[FileLock, int]:
     names = visible if len(visible) == count and all(visible) else [str(i) for i in range(count)]
     folder = Path(tempfile.gettempdir()) / f"voxplain-devices-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    locks = [FileLock(folder / f"{name.strip().replace('/', '-')}.lock") for name in names]
+    # Every device gets its first job before one gets its second.
+    locks = [
+        (index, FileLock(folder / f"{name.strip().replace('/', '-')}{f'-{place}' if place else ''}.lock"))
+        for place in range(_jobs_per_device())
+        for index, name in enumerate(names)
+    ]
     while True:
-        for index, lock in enumerate(locks):
+        for index, lock in locks:
             with suppress(Timeout):
                 lock.acquire(timeout=0)
                 return lock, index
         time.sleep(0.5)
+
+
+def _jobs_per_device() -> int:
+    text = os.environ.get(SHARED, "1")
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"{SHARED}={text!r}: expected the number of jobs that may share one GPU, 1 or more")
+    return int(text)
