@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+
+MNI152_FILE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+MNI152_THRESHOLD = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,12 @@ def mni_brain(shape: tuple[int, int, int] = COMMON.shape) -> np.ndarray:
     -------
     ndarray of bool [D, H, W], read-only
     """
-    from nilearn.datasets import load_mni152_brain_mask
+    import nibabel as nib
 
-    mask = load_mni152_brain_mask(resolution=1)
-    grid = HCP.rescaled(shape)
-    inside = resample_to(np.asarray(mask.dataobj, dtype=np.float32), mask.affine, grid) > 0.5
+    # What nilearn.datasets.load_mni152_brain_mask does with the file, without its second of imports in every job.
+    template = nib.load(Path(find_spec("nilearn").origin).with_name("datasets") / "data" / MNI152_FILE)
+    intensity = np.asarray(template.dataobj, dtype=np.float32)
+    mask = (intensity / intensity.max() > MNI152_THRESHOLD).astype(np.float32)
+    inside = resample_to(mask, template.affine, HCP.rescaled(shape)) > 0.5
     inside.flags.writeable = False
     return inside

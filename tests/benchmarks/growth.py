@@ -1,0 +1,99 @@
+"""How time and memory of every stage grow with the people.
+
+    python tests/benchmarks/growth.py --people 100 400 1113
+    python tests/benchmarks/growth.py --people 100 400 1113 --kept /somewhere     with what a run left there reused
+
+The workflow runs on phantom people made straight on the common grid, with a small network for two epochs: what counts
+here is not how long training takes, but how every stage's time and peak memory change with the people. Larger cohorts
+are extrapolated along the line through the two largest runs, and marked as such.
+"""
+
+import argparse
+import json
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from demo import add_up, run
+from measuring import machine
+
+EXTRAPOLATED = (10_000, 45_000)
+# Stages that people are drawn for, as many however large the cohort, are left out but for one.
+CONFIG = """
+name: growth-{people}
+torch_threads: 1
+cohort:
+  source: phantom
+  target: Gender
+  labels: [F, M]
+  phantom: {{ people: {people}, grid: common }}
+folds: {{ count: 4 }}
+model: {{ arguments: {{ channels: 2 }} }}
+training: {{ epochs: 2, batch_size: 45, milestones: [], checkpoint: last }}
+baselines: {{ models: {{ svm: {{}}, xgboost: {{}}, knn: {{}}, logistic: {{}} }} }}
+maps:
+  methods: {{ gradcam: {{}}, guided_backprop: {{}} }}
+evaluation:
+  faithfulness: {{ people: 16 }}
+"""
+
+
+def measured(results: Path) -> pd.DataFrame:
+    """Return ``jobs, cpu_s`` (own work and start of all jobs), ``peak_mb`` (of the largest job) of every rule."""
+    rows = {name: {"jobs": jobs, "cpu_s": own + start} for name, (jobs, own, start) in add_up(results).items()}
+    peaks: dict[str, float] = defaultdict(float)
+    for path in (results / "benchmarks").rglob("*.tsv"):
+        rule = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
+        found = pd.read_csv(path, sep="\t")["max_rss"]
+        # Too short a job is not sampled.
+        peaks[rule] = max([peaks[rule], *pd.to_numeric(found, errors="coerce").dropna()])
+    return pd.DataFrame.from_dict(rows, orient="index").assign(peak_mb=pd.Series(peaks))
+
+
+def growth(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """Return time and memory of every rule at every size, the exponents between the two largest, and what follows."""
+    sizes = sorted(tables)
+    columns: dict[str, pd.Series] = {}
+    for name in ("cpu_s", "peak_mb"):
+        values = {size: tables[size][name] for size in sizes}
+        columns |= {f"{name}_{size}": value for size, value in values.items()}
+        if len(sizes) < 2:
+            continue
+        small, large = sizes[-2:]
+        columns[f"{name}_exponent"] = np.log(values[large] / values[small]) / np.log(large / small)
+        slope = (values[large] - values[small]).clip(lower=0) / (large - small)
+        for size in EXTRAPOLATED:
+            columns[f"{name}_{size}_extrapolated"] = values[large] + slope * (size - large)
+    return pd.DataFrame(columns)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, nargs="+", default=[100, 400, 1113])
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--kept", type=Path, help="folder of the runs, which are kept; default: a temporary one")
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks_growth.json"))
+    given = parser.parse_args()
+    tables = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.kept or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for people in sorted(given.people):
+            config = folder / f"{people}.yaml"
+            config.write_text(CONFIG.format(people=people), encoding="utf-8")
+            wall, _ = run(folder, given.cores, ["--configfile", str(config)])
+            print(f"{people} people: {wall:.0f} s", flush=True)
+            tables[people] = measured(folder / "results" / f"growth-{people}")
+    table = growth(tables)
+    grows = [name for name in table if name.startswith(("cpu_s_", "peak_mb_")) and not name.endswith("extrapolated")]
+    last = f"cpu_s_{max(tables)}"
+    print(table.sort_values(last, ascending=False)[grows].round(2).to_string(na_rep="-"))
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(table.to_json(orient="index"))
+    given.output.write_text(json.dumps({"machine": machine(), "rules": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
