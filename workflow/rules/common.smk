@@ -126,6 +126,15 @@ TESTED = {
     "region_intervals": bool(METHODS and ATLASES and INFERENCE["replicates"]),
     "anatomy": bool(METHODS and ANATOMY["surrogates"]),
 }
+# What one pass over a method's maps gives, as far as it is asked for (a rule needs some output, wanted or not).
+INFERRED = {
+    "voxels": "{results}/evaluation/inference/{method}_voxels.tsv",
+    "regions": "{results}/evaluation/inference/{method}_regions.tsv",
+    "difference_t": "{results}/population/{method}/difference_t.nii.gz",
+    "difference_p": "{results}/population/{method}/difference_p.nii.gz",
+}
+INTERVALS = {"intervals": "{results}/evaluation/region_intervals/{method}.tsv"}
+INFERRED = (INFERRED if TESTED["inference"] else {}) | (INTERVALS if TESTED["region_intervals"] else {}) or INFERRED
 JUDGED = [name for name, wanted in TESTED.items() if wanted and name not in ("region_intervals", "anatomy")]
 JUDGED += ["randomization_verdicts"] if TESTED["randomization"] else []
 

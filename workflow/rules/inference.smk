@@ -3,7 +3,8 @@
 
 
 rule infer_population:
-    """Where people's maps of one method differ between the classes, or follow the number, more than by chance."""
+    """Where people's maps of one method differ between the classes, or follow the number, more than by chance; and how
+    far each region's share and rank would move with other people. One job, as both need everybody's smoothed maps."""
     input:
         maps=lambda wildcards: map_folders(wildcards.method),
         folds="{results}/private/folds.tsv",
@@ -12,10 +13,7 @@ rule infer_population:
         atlas_images=expand("{{results}}/atlases/{atlas}.nii.gz", atlas=ATLASES),
         atlas_tables=expand("{{results}}/atlases/{atlas}.tsv", atlas=ATLASES),
     output:
-        voxels="{results}/evaluation/inference/{method}_voxels.tsv",
-        regions="{results}/evaluation/inference/{method}_regions.tsv",
-        difference_t="{results}/population/{method}/difference_t.nii.gz",
-        difference_p="{results}/population/{method}/difference_p.nii.gz",
+        **INFERRED,
     log:
         "{results}/logs/infer_population/{method}.log",
     benchmark:
@@ -33,6 +31,9 @@ rule infer_population:
         people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
         task=COHORT["task"],
         permutations=INFERENCE["permutations"],
+        groups=GROUPS,
+        replicates=INFERENCE["replicates"],
+        top=config["report"]["top_regions"],
         alpha=INFERENCE["alpha"],
         seed=config["seed"],
         code=code_of("infer_population"),
@@ -58,42 +59,6 @@ rule tabulate_inference:
         code=code_of("join_tables"),
     script:
         "../scripts/join_tables.py"
-
-
-rule bootstrap_regions:
-    """How far each region's share and rank would move with other people."""
-    input:
-        maps=lambda wildcards: map_folders(wildcards.method),
-        folds="{results}/private/folds.tsv",
-        participants="{results}/private/participants.tsv",
-        brain="{results}/images/brain_mask.nii.gz",
-        atlas_images=expand("{{results}}/atlases/{atlas}.nii.gz", atlas=ATLASES),
-        atlas_tables=expand("{{results}}/atlases/{atlas}.tsv", atlas=ATLASES),
-    output:
-        "{results}/evaluation/region_intervals/{method}.tsv",
-    log:
-        "{results}/logs/bootstrap_regions/{method}.log",
-    benchmark:
-        "{results}/benchmarks/bootstrap_regions/{method}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=2048,
-    params:
-        atlases=ATLASES,
-        groups=GROUPS,
-        how=lambda wildcards: joining(config, CLASSES, wildcards.method, STATISTIC),
-        statistic=STATISTIC,
-        normalise=lambda wildcards: normalisation_of(wildcards.method),
-        smoothing_fwhm_mm=config["population"]["smoothing_fwhm_mm"],
-        people=lambda wildcards: config["maps"]["methods"][wildcards.method]["people"],
-        task=COHORT["task"],
-        replicates=INFERENCE["replicates"],
-        top=config["report"]["top_regions"],
-        seed=config["seed"],
-        code=code_of("bootstrap_regions"),
-    script:
-        "../scripts/bootstrap_regions.py"
 
 
 rule tabulate_region_intervals:

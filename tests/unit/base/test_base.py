@@ -125,6 +125,22 @@ def test_images_keep_affine_and_equal_volumes_give_equal_files(tmp_path):
     assert nib.load(tmp_path / "mask.nii.gz").get_data_dtype() == np.uint8
 
 
+def test_compressed_images_have_neither_time_nor_name_and_any_reader_opens_them(tmp_path):
+    data = np.random.default_rng(0).normal(size=(20, 21, 22)).astype(np.float32)
+    data[:, :7] = 0
+    write_image(data, np.eye(4), tmp_path / "plain.nii")
+    for level in range(4):
+        write_image(data, np.eye(4), tmp_path / "a.nii.gz", compression=level)
+        packed = (tmp_path / "a.nii.gz").read_bytes()
+        assert packed[:4] == b"\x1f\x8b\x08\x00"  # deflated; no name, no comment
+        assert packed[4:8] == bytes(4)  # no time
+        assert gzip.decompress(packed) == (tmp_path / "plain.nii").read_bytes()
+        np.testing.assert_array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(dtype=np.float32), data)
+    write_image(data, np.eye(4), tmp_path / "usual.nii.gz")
+    smallest = len(gzip.compress((tmp_path / "plain.nii").read_bytes(), 6))
+    assert (tmp_path / "usual.nii.gz").stat().st_size < 1.05 * smallest
+
+
 def test_arrays_come_back_memory_mapped(tmp_path):
     write_array(np.eye(3, dtype=np.float32), tmp_path / "x.npy")
     again = read_array(tmp_path / "x.npy")

@@ -7,22 +7,23 @@ import pytest
 from voxplain.base.errors import InputError
 from voxplain.evaluation import bootstrap
 from voxplain.evaluation.bootstrap import (
+    bootstrap_intervals,
     joinings,
     region_intervals,
     region_strengths,
-    resampled_weights,
+    resampled_counts,
     tabulate_intervals,
 )
-from voxplain.evaluation.relevance_matrix import region_means, region_membership, stack_maps
+from voxplain.evaluation.relevance_matrix import region_membership, stack_maps
 from voxplain.imaging.grid import COMMON
-from voxplain.models.exchange import number_families
 from voxplain.population.atlas import Atlas
 from voxplain.population.groups import members_of
 from voxplain.population.regions import region_scores
 from voxplain.population.summary import joint, smooth, summarise
-from voxplain.population.weights import person_weights
+from voxplain.population.weights import joining_factors, person_weights
 
 SHAPE = (9, 8, 7)
+EVERYBODY = {"joint": {"joint": 1.0}}
 
 
 def atlas_of(labels, seed):
@@ -70,9 +71,8 @@ def test_point_estimates_are_those_of_the_table_of_regions(people, brain, maps, 
     }
     ids = list(people["participant_id"])
     matrix = stack_maps(reversed(maps.items()), ids, brain, COMMON.affine, statistic, normalise, 8)
-    weights = resampled_weights(people, joinings(["F", "joint"], how, groups), 3, seed=0)
-    membership = region_membership(ATLASES, brain)
-    table = tabulate_intervals(matrix, weights, membership, ATLASES, 3, number_families(people))
+    joining, membership = joinings(["F", "joint"], how, groups), region_membership(ATLASES, brain)
+    table = bootstrap_intervals(matrix, people, None, joining, membership, ATLASES, 3, 3, seed=0)
     assert list(table) == bootstrap.COLUMNS
     for group, volume in expected.items():
         for name, atlas in ATLASES.items():
@@ -84,74 +84,85 @@ def test_point_estimates_are_those_of_the_table_of_regions(people, brain, maps, 
     assert set(table.loc[table["group"] == "joint", "clusters"]) == {20}
 
 
-def test_region_means_are_those_of_the_table(people, brain, maps):
-    ids = list(people["participant_id"])
-    matrix = stack_maps(maps.items(), ids, brain, COMMON.affine, "mean_signed")
-    means = region_means(matrix, region_membership(ATLASES, brain))
-    scores = [region_scores(np.where(brain, maps[ids[7]], 0), brain, atlas)["mean"] for atlas in ATLASES.values()]
-    np.testing.assert_allclose(means[7], np.concatenate(scores), rtol=1e-5, atol=1e-7)
+def plain_weights(people, joining, counts):
+    """Weights of everybody in every map, from who was drawn how often, by the table of the people drawn."""
+    weights = {name: [] for name in joining}
+    for times in counts:
+        drawn = people.loc[np.repeat(people.index, times)]
+        rows = people.index.get_indexer(drawn.index)
+        drawn = drawn.assign(participant_id=[f"{person}-{copy}" for copy, person in enumerate(drawn.participant_id)])
+        for name, (how, groups) in joining.items():
+            own = person_weights(drawn, how, groups)
+            weights[name].append(np.bincount(rows, own, minlength=len(people)))
+    return {name: np.array(own) for name, own in weights.items()}
 
 
-def test_maps_of_other_people_are_refused(people, brain, maps):
-    ids = list(people["participant_id"])
-    with pytest.raises(InputError, match="no map"):
-        stack_maps(list(maps.items())[1:], ids, brain, COMMON.affine, "t")
-    with pytest.raises(InputError, match="twice"):
-        stack_maps([*maps.items(), *maps.items()], ids, brain, COMMON.affine, "t")
-
-
-def test_families_are_drawn_whole_and_weights_follow_who_was_drawn(people):
+def test_families_are_drawn_whole_and_counts_follow_who_was_drawn(people):
     families = pd.Series([f"x{number // 4}" for number in range(20)])
-    joining = {"joint": ("difference", ["F", "M"]), "all": ("everybody", [])}
-    weights = resampled_weights(people, joining, 30, 1, families)
-    np.testing.assert_allclose(weights["joint"][0], person_weights(people, "difference", ["F", "M"]))
-    drawn = weights["all"][1:]
-    np.testing.assert_allclose(drawn.sum(axis=1), 1)
-    by_family = drawn.reshape(30, 5, 4)
-    np.testing.assert_allclose(by_family, np.broadcast_to(by_family[:, :, :1], by_family.shape))
-    times = drawn * 20
-    np.testing.assert_allclose(times, times.round(), atol=1e-12)
-    assert times.max() >= 2
-    assert (times == 0).any()
-    for counts, own in zip(times.round().astype(int), weights["joint"][1:], strict=True):
-        copies = people.loc[np.repeat(people.index, counts)]
-        sizes = copies.groupby("target").size()
-        expected = [counts[row] / sizes[one] * (1 if one == "M" else -1) for row, one in enumerate(people["target"])]
-        np.testing.assert_allclose(own, expected)
+    counts = resampled_counts(people, ["F", "M", "joint"], 30, 1, families)
+    assert (counts["joint"][0] == 1).all()
+    drawn = counts["joint"][1:]
+    np.testing.assert_array_equal(drawn.reshape(30, 5, 4), np.repeat(drawn[:, ::4, None], 4, axis=2))
+    np.testing.assert_array_equal(drawn.sum(axis=1), 20)
+    assert drawn.max() >= 2
+    assert (drawn == 0).any()
+    for group in "FM":
+        np.testing.assert_array_equal(counts[group], counts["joint"] * (people["target"] == group).to_numpy())
+        assert counts[group].any(axis=1).all()
 
 
 def test_replicates_depend_on_their_number_alone_and_not_on_the_order_of_people(people):
     families = pd.Series(np.arange(20) // 2)
-    joining = joinings(["F", "joint"], "mean", ["F", "M"])
-    expected = resampled_weights(people, joining, 6, 1, families)
+    expected = resampled_counts(people, ["F", "joint"], 6, 1, families)
     order = people.index[::-1]
-    turned = resampled_weights(people.loc[order], joining, 9, 1, families.loc[order])
+    turned = resampled_counts(people.loc[order], ["F", "joint"], 9, 1, families.loc[order])
     for group in expected:
-        np.testing.assert_allclose(turned[group][:7, ::-1], expected[group])
+        np.testing.assert_array_equal(turned[group][:7, ::-1], expected[group])
 
 
 def test_thirds_are_cut_anew_and_somebody_drawn_twice_may_stand_in_two(people):
     ages = people.assign(target=np.arange(20.0))
-    weights = resampled_weights(ages, {"low": ("mean", ["lowest-third"])}, 50, 0)["low"]
-    np.testing.assert_allclose(weights[0], [1 / 7] * 7 + [0] * 13)
-    copies = weights[1:] * 7
-    np.testing.assert_allclose(copies, copies.round(), atol=1e-12)
-    np.testing.assert_allclose(copies.sum(axis=1), 7)
-    assert len({row.nonzero()[0].max() for row in copies}) > 3
+    counts = resampled_counts(ages, ["lowest-third", "middle-third"], 50, 0)
+    low = counts["lowest-third"]
+    np.testing.assert_array_equal(low[0], [1] * 7 + [0] * 13)
+    np.testing.assert_array_equal(low.sum(axis=1), 7)
+    np.testing.assert_array_equal(counts["middle-third"].sum(axis=1), 7)
+    assert len({row.nonzero()[0].max() for row in low}) > 3
+    assert ((low > 0) & (counts["middle-third"] > 0)).any()
 
 
 def test_draws_without_a_class_are_repeated(people):
     rare = people.assign(target=["M"] + ["F"] * 19)
-    weights = resampled_weights(rare, {"joint": ("difference", ["F", "M"])}, 20, 0)["joint"]
-    np.testing.assert_allclose(weights[:, 0], 1)
+    assert (resampled_counts(rare, ["F", "M"], 20, 0)["M"][:, 0] > 0).all()
     with pytest.raises(InputError, match="Z"):
-        resampled_weights(people, {"joint": ("difference", ["F", "Z"])}, 20, 0)
+        resampled_counts(people, ["F", "Z"], 20, 0)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_strengths_are_those_of_weighted_sums_of_all_people(people, brain, maps, numbers):
+    """Against one product of all people's maps with their weights in every replicate, map by map."""
+    groups = ["lowest-third", "highest-third"] if numbers else ["F", "M"]
+    if numbers:
+        people = people.assign(target=np.random.default_rng(6).normal(30, 5, 20).round())  # some are equal
+    named = {groups[0]: ("mean", groups[:1]), "joint": ("difference", groups), "all": ("everybody", [])}
+    joining = {name: joining_factors(how, own) for name, (how, own) in named.items()}
+    families, ids = pd.Series(np.arange(20) // 2), list(people["participant_id"])
+    matrix = np.array([maps[one][brain] for one in ids], dtype=np.float32)
+    membership = region_membership(ATLASES, brain)
+    counts = resampled_counts(people, [*groups, "joint"], 8, 3, families)
+    found = region_strengths(matrix, counts, joining, membership)
+    by_id = np.argsort(ids)
+    weights = plain_weights(people.iloc[by_id].reset_index(drop=True), named, counts["joint"][:, by_id])
+    assert list(found) == list(named)
+    for name, own in weights.items():
+        expected = np.abs(own @ matrix[by_id].astype(float)) @ membership.toarray()
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
 
 
 def test_equal_people_leave_no_doubt(people, brain):
     matrix = np.broadcast_to(np.random.default_rng(0).normal(size=brain.sum()), (20, brain.sum())).astype(np.float32)
-    weights = resampled_weights(people, {"joint": ("everybody", [])}, 20, 0)
-    table = tabulate_intervals(matrix, weights, region_membership(ATLASES, brain), ATLASES, 2, np.arange(20))
+    counts, membership = resampled_counts(people, ["joint"], 20, 0), region_membership(ATLASES, brain)
+    table = tabulate_intervals(matrix, counts, EVERYBODY, membership, ATLASES, 2, np.arange(20))
     np.testing.assert_allclose(table[["share_low", "share_high", "share_mean"]].T, [table["share"]] * 3, rtol=1e-5)
     assert (table["rank_low"] == table["rank"]).all()
     assert (table["rank_high"] == table["rank"]).all()
@@ -166,8 +177,8 @@ def test_the_interval_has_the_width_of_the_standard_error(people):
     names = pd.DataFrame({"index": [1, 2], "name": ["a", "b"], "hemisphere": "both"})
     atlas = Atlas("toy", np.array([[[1, 2]]], dtype=np.int32), names)
     membership = region_membership({"toy": atlas}, np.ones((1, 1, 2), dtype=bool))
-    weights = resampled_weights(many, {"joint": ("everybody", [])}, 1000, 0)["joint"]
-    table = region_intervals(region_strengths(matrix, weights, membership), atlas, 1)
+    counts = resampled_counts(many, ["joint"], 1000, 0)
+    table = region_intervals(region_strengths(matrix, counts, EVERYBODY, membership)["joint"], atlas, 1)
     error = relevance.std() / 20 * 10 / (relevance.mean() + 10) ** 2
     width = table["share_high"][0] - table["share_low"][0]
     assert width == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -177,11 +188,10 @@ def test_the_interval_has_the_width_of_the_standard_error(people):
 
 def test_chunks_do_not_matter_and_ties_share_the_worst_rank(people, brain, maps, monkeypatch):
     matrix = stack_maps(maps.items(), list(people["participant_id"]), brain, COMMON.affine, "mean_signed")
-    weights = resampled_weights(people, {"joint": ("everybody", [])}, 5, 0)["joint"]
-    membership = region_membership(ATLASES, brain)
-    expected = region_strengths(matrix, weights, membership)
+    counts, membership = resampled_counts(people, ["joint"], 5, 0), region_membership(ATLASES, brain)
+    expected = region_strengths(matrix, counts, EVERYBODY, membership)["joint"]
     monkeypatch.setattr(bootstrap, "CHUNK", 11)
-    np.testing.assert_allclose(region_strengths(matrix, weights, membership), expected, rtol=1e-5)
+    np.testing.assert_allclose(region_strengths(matrix, counts, EVERYBODY, membership)["joint"], expected, rtol=1e-5)
     tied = np.array([[3.0, 1, 1, 0], [0, 1, 1, 3], [0, 0, 0, 0]])
     table = region_intervals(tied, ATLASES["few"], 1)
     assert table["rank"].tolist() == [1, 3, 3, 4]

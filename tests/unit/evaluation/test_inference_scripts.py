@@ -1,11 +1,10 @@
-"""The three scripts of inference, one after the other, on people's maps in a small brain."""
+"""The two scripts of inference, one after the other, on people's maps in a small brain."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-import bootstrap_regions
 import infer_population
 import join_tables
 from voxplain.base.files import read_table, write_image, write_table
@@ -55,15 +54,19 @@ def inputs(at, folds="folds.tsv", families=True):
     return [at / "fold-0", at / "fold-1"], at / folds, participants, at / "brain.nii.gz", atlases
 
 
-def infer(at, out, arguments, **changes):
-    outputs = [out / name for name in ("voxels.tsv", "regions.tsv", "t.nii.gz", "p.nii.gz")]
-    settings = {"groups": ["F", "M"], "task": "classification", "permutations": 99, "alpha": 0.05, "seed": 1}
+def infer(at, out, arguments, tests=True, **changes):
+    names = ["voxels.tsv", "regions.tsv", "t.nii.gz", "p.nii.gz"] if tests else []
+    outputs = [out / name if names else None for name in names or range(4)] + [out / "intervals.tsv"]
+    settings = {"compared": ["F", "M"], "task": "classification", "permutations": 99, "alpha": 0.05, "seed": 1}
+    settings |= {"groups": ["F", "M", "joint"], "how": "difference", "replicates": 40, "top": 1}
+    if not arguments[-1]:  # without an atlas there are no regions
+        outputs[-1] = None
     infer_population.run(*arguments, *outputs, **SETTINGS | settings | changes)
     return outputs
 
 
 def test_from_maps_to_the_tables(at, tmp_path):
-    voxels, regions, t, p = infer(at, tmp_path, inputs(at))
+    voxels, regions, t, p, intervals = infer(at, tmp_path, inputs(at))
     summary, table = read_table(voxels), read_table(regions)
     assert summary["contrast"].tolist() == ["difference", "mean"]
     assert summary["groups"].fillna("-").tolist() == ["M-F", "-"]
@@ -88,11 +91,6 @@ def test_from_maps_to_the_tables(at, tmp_path):
     assert significant.sum() == summary["voxels_significant"][0] > 10
     assert (boxes[significant] == 5).all()
 
-    intervals = tmp_path / "intervals.tsv"
-    bootstrap_regions.run(
-        *inputs(at), intervals, groups=["F", "M", "joint"], how="difference", joined=["F", "M"],
-        task="classification", replicates=40, top=1, seed=1, **SETTINGS,
-    )  # fmt: skip
     joint = read_table(intervals).query("group == 'joint'").set_index("index")
     assert joint.loc[5, ["rank", "rank_low", "rank_high", "in_top", "clusters", "people"]].tolist() == [
         1,
@@ -112,9 +110,16 @@ def test_from_maps_to_the_tables(at, tmp_path):
         assert not any(name in text for name in (*PEOPLE, "f01", "f02"))
 
 
+def test_intervals_come_without_the_tests_too(at, tmp_path):
+    *_, together = infer(at, tmp_path / "both", inputs(at))
+    *nothing, alone = infer(at, tmp_path / "alone", inputs(at), tests=False)
+    assert nothing == [None] * 4
+    assert alone.read_bytes() == together.read_bytes()
+
+
 def test_of_a_number_without_families_and_without_an_atlas(at, tmp_path):
     *others, _ = inputs(at, "ages.tsv", families=False)
-    voxels, regions, _, _ = infer(at, tmp_path, (*others, {}), groups=[], task="regression", permutations=9)
+    voxels, regions, *_ = infer(at, tmp_path, (*others, {}), compared=[], task="regression", permutations=9)
     summary = read_table(voxels)
     assert summary["contrast"].tolist() == ["slope", "mean"]
     assert (summary["clusters"] == 12).all()
@@ -126,5 +131,5 @@ def test_of_a_number_without_families_and_without_an_atlas(at, tmp_path):
 
 
 def test_maps_without_signs_have_no_test_of_the_mean(at, tmp_path):
-    voxels, _, _, _ = infer(at, tmp_path, inputs(at), statistic="mean_absolute", permutations=19)
+    voxels, *_ = infer(at, tmp_path, inputs(at), statistic="mean_absolute", permutations=19)
     assert read_table(voxels)["contrast"].tolist() == ["difference"]

@@ -1,5 +1,6 @@
 import gzip
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,3 +132,72 @@ def test_nothing_to_walk_is_an_error(tmp_path):
 def test_read_on_grid_refuses_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.nii\.gz: cannot be read"):
         read_on_grid(tmp_path / "nothing.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["image.nii.gz", "image.nii"])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", "|u1", ">i2", "<i4"])
+def test_images_of_other_writers_and_types_are_read_as_nibabel_does(tmp_path, name, kind):
+    values = np.random.default_rng(0).normal(0, 50, SMALL.shape)
+    values = (np.abs(values) if kind == "|u1" else values).astype(kind)
+    header = nib.Nifti1Header(endianness=">" if kind.startswith(">") else "<")
+    image = nib.Nifti1Image(values, SMALL.affine, header)
+    if kind == ">i2":
+        image.header.set_slope_inter(0.25, 3.0)
+    if kind == "<i4":
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"between header and data"))
+    nib.save(image, tmp_path / name)
+    found = read_on_grid(tmp_path / name, SMALL)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.asarray(nib.load(tmp_path / name).dataobj, dtype=np.float32))
+    assert found.flags.writeable
+
+
+def test_every_map_is_an_array_of_its_own(tmp_path, people):
+    first, second, *_ = [data for _, data in walk_maps(save(tmp_path / "part", people), grid=SMALL)]
+    before = second.copy()
+    first[:] = 7
+    np.testing.assert_array_equal(second, before)
+
+
+@pytest.mark.parametrize("what", ["checksum", "cut", "voxels"])
+def test_damage_after_the_header_is_found(tmp_path, what):
+    grid = Grid((30, 31, 32), COMMON.affine)
+    volumes = np.random.default_rng(0).normal(size=(2, *grid.shape))
+    people = {person: ("F", volume) for person, volume in zip(("1", "99"), volumes, strict=True)}
+    path = save(tmp_path / "part", people, grid) / "sub-99_map.nii.gz"
+    packed = bytearray(path.read_bytes())
+    if what == "checksum":
+        packed[-8] ^= 1
+    elif what == "cut":
+        del packed[len(packed) // 2 :]
+    else:
+        packed = gzip.compress(gzip.decompress(packed)[:-4])
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=r"^[^\n]*sub-99_map\.nii\.gz: is damaged \([^\n]*\)$"):
+        read_on_grid(path, grid)
+    with pytest.raises(InputError, match=r"1 of 2 maps cannot be used(.|\n)*sub-99_map\.nii\.gz: is damaged"):
+        list(walk_maps(tmp_path / "part", grid=grid))
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", gzip.compress(b"short"), gzip.compress(bytes(1000))])
+def test_what_is_no_image_is_refused_before_the_walk(tmp_path, people, content):
+    path = save(tmp_path / "part", people) / "sub-99_map.nii.gz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"^[^\n]*sub-99_map\.nii\.gz: cannot be read \([^\n]*\)$"):
+        read_on_grid(path, SMALL)
+    with pytest.raises(InputError, match=r"1 of 6 maps do not lie(.|\n)*sub-99_map\.nii\.gz: cannot be read"):
+        walk_maps(tmp_path / "part", grid=SMALL)
+
+
+def test_one_image_of_another_grid_or_not_finite_is_refused_in_one_sentence(tmp_path):
+    path, volume = tmp_path / "map.nii.gz", np.ones(SMALL.shape, np.float32)
+    write_image(volume, SMALL.affine, path)
+    with pytest.raises(InputError, match=r"^[^\n]*map\.nii\.gz: has the shape \(6, 7, 5\), expected \(58, 70, 58\)$"):
+        read_on_grid(path)
+    write_image(volume, np.diag([-1.0, 1, 1, 1]) @ SMALL.affine, path)
+    with pytest.raises(InputError, match=r"^[^\n]*map\.nii\.gz: has another affine \(axes RAS, expected LAS\)$"):
+        read_on_grid(path, SMALL)
+    volume[0, 0, :2] = np.nan, np.inf
+    write_image(volume, SMALL.affine, path)
+    with pytest.raises(InputError, match=r"^[^\n]*map\.nii\.gz: 2 voxels are NaN or infinite$"):
+        read_on_grid(path, SMALL)

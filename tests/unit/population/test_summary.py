@@ -2,11 +2,12 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
+from scipy.ndimage import gaussian_filter
+from scipy.stats import ttest_1samp, ttest_ind
 
 from voxplain.base.errors import InputError
 from voxplain.imaging.grid import COMMON
-from voxplain.population.summary import joint, smooth, summarise, welch
+from voxplain.population.summary import FWHM_PER_SIGMA, BrainSmoother, joint, smooth, summarise, welch
 
 
 def people(*maps):
@@ -123,3 +124,52 @@ def test_the_difference_of_two_groups_is_welch_s_t(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     with pytest.raises(InputError, match="at least 2 people"):
         welch(enumerate(first[:1]), enumerate(second))
+
+
+def test_an_outlier_who_comes_first_does_not_blur_the_spread():
+    values = np.random.default_rng(0).normal(3, 1e-3, (50, 20))
+    values[0] = 1e6
+    found = summarise(enumerate(values), "t")
+    np.testing.assert_allclose(found, ttest_1samp(values, 0).statistic, rtol=1e-5)
+    np.testing.assert_array_equal(summarise(enumerate(values[:1].repeat(3, axis=0)), "t"), 0)  # nobody varies
+
+
+@pytest.mark.parametrize("statistic", ["mean_signed", "t"])
+def test_the_order_in_memory_does_not_matter(statistic):
+    maps = np.random.default_rng(0).normal(size=(5, 4, 5, 6)).astype(np.float32)
+    expected = summarise(enumerate(maps), statistic)
+    mixed = [np.asfortranarray(one) if number % 2 else one for number, one in enumerate(maps)]
+    for turned in (mixed, mixed[:1] + mixed[:0:-1]):
+        np.testing.assert_allclose(summarise(enumerate(turned), statistic), expected, rtol=1e-6)
+
+
+def windowed(volume, fwhm_mm, affine, brain):
+    """Smooth by scipy's sliding window on the whole grid, with weights that sum to 1 inside the brain."""
+    sigma = fwhm_mm / FWHM_PER_SIGMA / np.linalg.norm(affine[:3, :3], axis=0)
+    inside = gaussian_filter(np.where(brain, volume, 0).astype(float), sigma)
+    return np.where(brain, inside / np.where(brain, gaussian_filter(brain.astype(float), sigma), 1), 0)
+
+
+@pytest.mark.parametrize("fwhm_mm", [2.0, 11.0, 60.0])
+@pytest.mark.parametrize("where", ["middle", "at the rim of the grid", "scattered", "everywhere", "one voxel"])
+def test_smoothing_inside_the_brain_is_that_of_a_sliding_window(fwhm_mm, where):
+    rng, shape, affine = np.random.default_rng(0), (15, 18, 13), np.diag([-3.0, 2, 4, 1])
+    volume, brain = rng.normal(size=shape).astype(np.float32), np.zeros(shape, dtype=bool)
+    boxes = {"middle": np.s_[4:11, 5:13, 4:9], "at the rim of the grid": np.s_[:7, 9:, :], "one voxel": np.s_[3, 4, 5]}
+    brain[boxes.get(where, np.s_[:])] = True
+    if where == "scattered":
+        brain &= rng.random(shape) < 0.3
+    volume[~brain] = np.nan  # what lies outside is not looked at
+    expected = windowed(volume, fwhm_mm, affine, brain)
+    smoother = BrainSmoother(fwhm_mm, affine, brain)
+    for one in (volume, np.asfortranarray(volume), 2 * volume, volume):  # nothing is left of the one before
+        found = smoother(one)
+        np.testing.assert_allclose(found, expected[brain] * (2 if one[brain][0] != volume[brain][0] else 1), rtol=1e-6)
+        assert found.dtype == np.float32
+    np.testing.assert_array_equal(smooth(volume, fwhm_mm, affine, brain)[brain], found)
+
+
+def test_an_empty_brain_has_nothing_to_smooth():
+    brain = np.zeros((3, 4, 5), dtype=bool)
+    assert BrainSmoother(8, COMMON.affine, brain)(np.ones(brain.shape)).shape == (0,)
+    assert not smooth(np.ones(brain.shape), 8, COMMON.affine, brain).any()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.base.seeds import stream
 from voxplain.imaging.grid import COMMON, mni_brain
 from voxplain.population.threshold import threshold, top_voxels
 
@@ -41,6 +42,21 @@ def test_equal_values_do_not_prefer_a_side():
     right, left = mask[:middle].sum(), mask[middle:].sum()
     assert abs(int(right) - int(left)) < 0.05 * mask.sum()
     np.testing.assert_array_equal(mask, threshold(np.ones(COMMON.shape), brain, "top_percent", 30))
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("count", [0, 1, 40, 300, 511, 512, 600])
+def test_the_choice_is_that_of_a_whole_sorting(brain, decimals, count):
+    """With many, some and no equal values, and zeros."""
+    volume = np.maximum(np.random.default_rng(1).normal(size=brain.shape).round(decimals), -1)
+    volume[:, :4] = 0
+    values = np.abs(volume[brain])
+    order = np.lexsort((stream(0, "ties of a threshold").permutation(values.size), -values))[:count]
+    expected = np.zeros(values.size, dtype=bool)
+    expected[order] = values[order] > 0
+    mask = top_voxels(volume, brain, count)
+    np.testing.assert_array_equal(mask[brain], expected)
+    assert not mask[~brain].any()
 
 
 def test_zeros_are_never_chosen(brain):

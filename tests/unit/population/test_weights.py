@@ -7,7 +7,7 @@ import pytest
 from voxplain.base.errors import InputError
 from voxplain.population.groups import members_of
 from voxplain.population.summary import joint, smooth, summarise
-from voxplain.population.weights import joint_map, person_weights
+from voxplain.population.weights import joining_factors, joint_map, person_weights
 
 PEOPLE = pd.DataFrame({"participant_id": list("edcba"), "target": ["M", "F", "M", "F", "M"]})
 
@@ -33,6 +33,13 @@ def test_everybody_counts_alike_and_thirds_leave_the_middle_out():
 def test_what_cannot_be_joined_is_refused(how, groups):
     with pytest.raises(InputError):
         person_weights(PEOPLE, how, groups)
+
+
+def test_factors_of_groups():
+    assert joining_factors("everybody", []) == {"joint": 1.0}
+    assert joining_factors("welch", ["F", "M"]) == {"F": -1.0, "M": 1.0}
+    assert joining_factors("mean", ["A", "B", "C", "D"]) == dict.fromkeys("ABCD", 0.25)
+    assert joining_factors("sum", ["A", "B"]) == {"A": 1.0, "B": 1.0}
 
 
 def test_the_joint_map_in_one_go_equals_the_smoothed_map_of_the_groups():

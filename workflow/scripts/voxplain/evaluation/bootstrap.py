@@ -1,6 +1,6 @@
 """How sure the order of the regions is: shares and ranks of regions when other people had been drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,16 @@ import pandas as pd
 from voxplain.base.errors import refuse
 from voxplain.base.progress import Progress
 from voxplain.base.seeds import stream
+from voxplain.evaluation.relevance_matrix import RelevanceMatrix, column_blocks
 from voxplain.models.exchange import number_families
 from voxplain.population.atlas import Atlas
-from voxplain.population.groups import TERTILES
+from voxplain.population.groups import TERTILES, members_of
 from voxplain.population.maps import JOINT
-from voxplain.population.weights import person_weights
+from voxplain.population.weights import joining_factors
 
 LOW, HIGH = 0.025, 0.975
-CHUNK = 4096  # voxels at a time
+CHUNK = 4096  # voxels at a time, and fewer where that many values of replicates would not fit into 8 MB of float32
+MOST_VALUES = 2**21
 MOST_DRAWS = 1000
 COLUMNS = [
     *("group", "atlas", "index", "region", "hemisphere", "share", "share_low", "share_high", "share_mean"),
@@ -23,14 +25,10 @@ COLUMNS = [
 ]
 
 
-def resampled_weights(
-    people: pd.DataFrame,
-    joining: Mapping[str, tuple[str, Sequence[str]]],
-    replicates: int,
-    seed: int,
-    families: pd.Series | None = None,
+def resampled_counts(
+    people: pd.DataFrame, groups: Iterable[str], replicates: int, seed: int, families: pd.Series | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the weights of people in the population maps of every replicate of a cluster bootstrap.
+    """Return how often each person counts in the mean of each group in every replicate of a cluster bootstrap.
 
     As many families as there are, are drawn with replacement, all members of each; draws in which a class is missing
     are repeated (Davison & Hinkley 1997, section 3.8: resample whole clusters, nothing within them).
@@ -39,9 +37,9 @@ def resampled_weights(
     ----------
     people : DataFrame
         ``participant_id, target``.
-    joining : mapping of str to (how, groups)
-        Of each population map; see `voxplain.population.weights.person_weights`. Thirds by a number are cut anew in
-        every replicate.
+    groups : iterable of str
+        See `voxplain.population.groups.members_of`. Thirds by a number are cut anew in every replicate, a person who
+        was drawn twice counting as two people of the same rank.
     replicates : int
     seed : int
         Replicate k depends on the seed and k alone.
@@ -50,80 +48,101 @@ def resampled_weights(
 
     Returns
     -------
-    dict of str to float64 ndarray [1 + replicates, n]
-        The first row is the population map as it is, whose weights are those of everybody once.
+    dict of str to uint16 ndarray [1 + replicates, n]
+        By group. The first row is the group as it is: 1 for its members.
 
     Raises
     ------
     InputError
-        As `person_weights`; when a class is missing in every draw.
+        For a group without people; when a class is missing in every draw.
 
     Notes
     -----
     The networks stay what they are: intervals tell what other people would change, not what other networks would.
     """
+    groups = list(dict.fromkeys(groups))
+    for group in groups:
+        members_of(group, people)  # refuses one that is empty
     order = np.argsort(people["participant_id"].to_numpy(dtype=object), kind="stable")
-    ordered = people.iloc[order].reset_index(drop=True)
-    family = number_families(people, families)[order]
-    wanted = {group for _, groups in joining.values() for group in groups}
-    weights = {name: np.zeros((1 + replicates, len(people))) for name in joining}
+    targets, family = people["target"].to_numpy()[order], number_families(people, families)[order]
+    members = {group: targets == group for group in groups if group not in (JOINT, *TERTILES)}
+    thirds = [group for group in groups if group in TERTILES]
+    by_target = np.argsort(targets, kind="stable") if thirds else order
+    counts = {group: np.zeros((1 + replicates, len(people)), dtype=np.uint16) for group in groups}
     progress = Progress("bootstrap: replicates drawn", replicates)
     for number in range(1 + replicates):
-        rows = np.arange(len(people)) if number == 0 else _draw(ordered, family, wanted, seed, number)
-        # A person who was drawn twice counts as two people, of the same rank by number.
-        drawn = ordered.iloc[rows].assign(participant_id=np.arange(len(rows)))
-        for name, (how, groups) in joining.items():
-            own = person_weights(drawn, how, groups)
-            weights[name][number, order] = np.bincount(rows, own, minlength=len(people))
+        times = np.ones(len(people), dtype=np.int64) if number == 0 else _draw(family, members, thirds, seed, number)
+        parts = np.array_split(np.repeat(by_target, times[by_target]), len(TERTILES)) if thirds else []
+        for group, own in counts.items():
+            if group in thirds:
+                own[number, order] = np.bincount(parts[TERTILES.index(group)], minlength=len(people))
+            else:
+                own[number, order] = times if group == JOINT else times * members[group]
         progress.step(int(number > 0))
-    return weights
+    return counts
 
 
-def _draw(people: pd.DataFrame, family: np.ndarray, wanted: set[str], seed: int, number: int) -> np.ndarray:
-    """Return the sorted rows of one draw of families that leaves no group without people."""
+def _draw(
+    family: np.ndarray, members: Mapping[str, np.ndarray], thirds: Sequence[str], seed: int, number: int
+) -> np.ndarray:
+    """Return how often each person is in one draw of families that leaves no group without people."""
     generator, count = stream(seed, "bootstrap", number), int(family.max()) + 1
-    targets = people["target"].to_numpy()
-    classes, thirds = wanted - set(TERTILES), wanted & set(TERTILES)
     for _ in range(MOST_DRAWS):
-        times = np.bincount(generator.integers(count, size=count), minlength=count)
-        rows = np.repeat(np.arange(len(people)), times[family])
-        if classes <= set(targets[rows]) and (not thirds or len(rows) >= len(TERTILES)):
-            return rows
+        times = np.bincount(generator.integers(count, size=count), minlength=count)[family]
+        if all(times[own].any() for own in members.values()) and (not thirds or times.sum() >= len(TERTILES)):
+            return times
     refuse(
-        f"None of {MOST_DRAWS} draws of {count} families held people of {', '.join(sorted(wanted))}.",
+        f"None of {MOST_DRAWS} draws of {count} families held people of {', '.join(sorted({*members, *thirds}))}.",
         advice="Explain more people.",
     )
 
 
-def region_strengths(matrix: np.ndarray, weights: np.ndarray, membership) -> np.ndarray:
+def region_strengths(
+    matrix: RelevanceMatrix | np.ndarray,
+    counts: Mapping[str, np.ndarray],
+    joining: Mapping[str, Mapping[str, float]],
+    membership,
+) -> dict[str, np.ndarray]:
     """Return the mean of |population map| in every region, for many population maps at once.
 
     Parameters
     ----------
-    matrix : float32 ndarray [n, V]
+    matrix : RelevanceMatrix or ndarray [n, V]
         From `voxplain.evaluation.relevance_matrix.stack_maps`.
-    weights : ndarray [B, n]
-        A population map in each row; see `resampled_weights`.
+    counts : mapping of str to ndarray [B, n]
+        From `resampled_counts`.
+    joining : mapping of str to (mapping of str to float)
+        Of each population map: factors of the groups; see `voxplain.population.weights.joining_factors`.
     membership : csr_array [V, R]
         From `voxplain.evaluation.relevance_matrix.region_membership`.
 
     Returns
     -------
-    float64 ndarray [B, R]
+    dict of str to float64 ndarray [B, R]
+        By population map.
 
     Notes
     -----
-    One matrix product of 2·B·n·V operations; 16 KB a replicate beside the arguments.
+    One matrix product a group, of 2·B·V operations for each person who ever counts in it: joint maps are made of the
+    groups' maps. Memory: 8 MB a group, and 6 bytes a replicate and person in each group, beside the matrix.
     """
-    by_map = np.ascontiguousarray(weights.T, dtype=np.float32)
-    strengths = np.zeros((membership.shape[1], len(weights)))
+    rows = {group: np.flatnonzero(own.any(axis=0)) for group, own in counts.items()}
+    times = {group: np.ascontiguousarray(own[:, rows[group]].T, dtype=np.float32) for group, own in counts.items()}
+    sums = {group: own.sum(axis=1, dtype=np.float32) for group, own in counts.items()}
+    replicates = len(next(iter(sums.values()), ()))
+    strengths = {name: np.zeros((membership.shape[1], replicates)) for name in joining}
     progress = Progress("bootstrap: voxels", matrix.shape[1])
-    for start in range(0, matrix.shape[1], CHUNK):
-        here = slice(start, start + CHUNK)
-        volumes = matrix[:, here].T @ by_map  # [voxels, maps]
-        strengths += membership[here].T @ np.abs(volumes, out=volumes)
-        progress.step(len(volumes))
-    return strengths.T
+    for here, block in column_blocks(matrix, min(CHUNK, max(1, MOST_VALUES // max(1, replicates)))):
+        means = {  # [voxels, maps]
+            group: (block if len(own) == len(block) else block[own]).T @ times[group] for group, own in rows.items()
+        }
+        for group, mean in means.items():
+            mean /= sums[group]
+        for name, factors in joining.items():
+            volumes = sum(factor * means[group] for group, factor in factors.items())
+            strengths[name] += membership[here].T @ np.abs(volumes, out=volumes)
+        progress.step(block.shape[1])
+    return {name: own.T for name, own in strengths.items()}
 
 
 def region_intervals(strengths: np.ndarray, atlas: Atlas, top: int) -> pd.DataFrame:
@@ -178,8 +197,9 @@ def region_intervals(strengths: np.ndarray, atlas: Atlas, top: int) -> pd.DataFr
 
 
 def tabulate_intervals(
-    matrix: np.ndarray,
-    weights: Mapping[str, np.ndarray],
+    matrix: RelevanceMatrix | np.ndarray,
+    counts: Mapping[str, np.ndarray],
+    joining: Mapping[str, Mapping[str, float]],
     membership,
     atlases: Mapping[str, Atlas],
     top: int,
@@ -189,10 +209,8 @@ def tabulate_intervals(
 
     Parameters
     ----------
-    matrix, membership
+    matrix, counts, joining, membership
         See `region_strengths`.
-    weights : mapping of str to ndarray [1 + replicates, n]
-        From `resampled_weights`, by group.
     atlases : mapping of str to Atlas
         Those of `membership`, in its order.
     top : int
@@ -206,8 +224,8 @@ def tabulate_intervals(
         many ``clusters`` (families) they come.
     """
     parts = []
-    for group, own in weights.items():
-        strengths, start, counted = region_strengths(matrix, own, membership), 0, own[0] != 0
+    for group, strengths in region_strengths(matrix, counts, joining, membership).items():
+        counted, start = np.any([counts[one][0] > 0 for one in joining[group]], axis=0), 0
         known = {"group": group, "people": int(counted.sum()), "clusters": len(np.unique(families[counted]))}
         for name, atlas in atlases.items():
             end = start + len(atlas.regions)
@@ -216,7 +234,24 @@ def tabulate_intervals(
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def joinings(groups: Sequence[str], how: str, joined: Sequence[str]) -> dict[str, tuple[str, Sequence[str]]]:
+def bootstrap_intervals(
+    matrix: RelevanceMatrix | np.ndarray,
+    people: pd.DataFrame,
+    families: pd.Series | None,
+    joining: Mapping[str, Mapping[str, float]],
+    membership,
+    atlases: Mapping[str, Atlas],
+    replicates: int,
+    top: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Draw replicates and return `tabulate_intervals` of them; for the arguments see there and `resampled_counts`."""
+    groups = [group for factors in joining.values() for group in factors]
+    counts = resampled_counts(people, groups, replicates, seed, families)
+    return tabulate_intervals(matrix, counts, joining, membership, atlases, top, number_families(people, families))
+
+
+def joinings(groups: Sequence[str], how: str, joined: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return how the map of each group comes about: the joint one as configured, others as means of their people.
 
     Parameters
@@ -225,5 +260,10 @@ def joinings(groups: Sequence[str], how: str, joined: Sequence[str]) -> dict[str
         Of which maps; ``joint`` among them.
     how, joined
         Of the joint map; see `voxplain.configuration.joining`.
+
+    Returns
+    -------
+    dict of str to (dict of str to float)
+        Factors of the means of groups; see `voxplain.population.weights.joining_factors`.
     """
-    return {group: (how, joined) if group == JOINT else ("mean", [group]) for group in groups}
+    return {group: joining_factors(how, joined) if group == JOINT else {group: 1.0} for group in groups}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from voxplain.base.errors import refuse
 from voxplain.base.progress import Progress
+from voxplain.evaluation.relevance_matrix import RelevanceMatrix, column_blocks
 
 CHUNK = 4096  # columns at a time, and fewer where that many correlations would not fit into 256 MB of float32
 MOST_VALUES = 2**26
@@ -26,8 +27,9 @@ class Contrast:
     name : {'difference', 'slope', 'mean'}
     groups : tuple of str
         Difference: (B, A) for A minus B, or (A,) for A minus all others. Empty otherwise.
-    designs : float64 ndarray [1 + permutations, n]
-        What the maps of people are correlated with: membership, number, or sign; the first row is the observed one.
+    designs : ndarray [1 + permutations, n]
+        What the maps of people are correlated with: membership (int8), number (float64), or sign (int8); the first row
+        is the observed one.
     """
 
     name: str
@@ -106,7 +108,7 @@ def target_contrasts(
         if empty or len(groups) < 2:
             refuse(f"A difference needs people of two classes or more, got {list(groups)}; without people:", empty)
         names = [("difference", tuple(groups))] if len(groups) == 2 else [("difference", (one,)) for one in groups]
-        columns = [(people["target"] == own[-1]).to_numpy(dtype=np.float64) for _, own in names]
+        columns = [(people["target"] == own[-1]).to_numpy(dtype=np.int8) for _, own in names]
     return [
         Contrast(*name, np.concatenate([column[None], column[exchanges]]))
         for name, column in zip(names, columns, strict=True)
@@ -121,15 +123,15 @@ def mean_contrast(signs: np.ndarray) -> Contrast:
     signs : int8 ndarray [permutations, n]
         From `voxplain.evaluation.permutations.draw_signs`.
     """
-    return Contrast("mean", (), np.concatenate([np.ones((1, signs.shape[1])), signs]))
+    return Contrast("mean", (), np.concatenate([np.ones((1, signs.shape[1]), dtype=np.int8), signs]))
 
 
-def permutation_test(values: np.ndarray, contrasts: Sequence[Contrast]) -> Tested:
+def permutation_test(values: RelevanceMatrix | np.ndarray, contrasts: Sequence[Contrast]) -> Tested:
     """Test every column by permutations, with control of the family-wise error over columns and contrasts.
 
     Parameters
     ----------
-    values : ndarray [n, V]
+    values : RelevanceMatrix or ndarray [n, V]
         Relevance of people at voxels or in regions; finite.
     contrasts : sequence of Contrast
         Of one kind and with the same permutations: those of `target_contrasts`, or the one of `mean_contrast`.
@@ -158,26 +160,25 @@ def permutation_test(values: np.ndarray, contrasts: Sequence[Contrast]) -> Teste
     a person belongs to (targets ``true`` and ``predicted``) explain other outputs in people of other classes and
     differ between classes for that reason alone.
 
-    Memory: up to 0.4 GB, and 12 bytes a contrast, permutation and person, beside `values`, which are not copied as a
-    whole.
+    Memory: up to 0.4 GB, and 4 bytes a contrast, permutation and person, beside `values`, which are not copied as a
+    whole, and the contrasts.
     """
     centred = contrasts[0].name != "mean"
     people, columns = values.shape
     degrees = people - 1 - centred
     if degrees < 1:
         refuse(f"A test needs {2 + centred} people or more, got {people}.")
-    designs = np.stack([contrast.designs for contrast in contrasts]).astype(np.float64)
-    if centred:
-        designs -= designs.mean(axis=2, keepdims=True)
-    designs /= np.linalg.norm(designs, axis=2, keepdims=True)
-    count, rows = designs.shape[:2]
-    observed, drawn = designs[:, 0], designs[:, 1:].reshape(-1, people).astype(np.float32)
+    count, rows = len(contrasts), len(contrasts[0].designs)
+    observed, drawn = np.empty((count, people)), np.empty((count, rows - 1, people), dtype=np.float32)
+    for number, contrast in enumerate(contrasts):
+        observed[number] = _unit_row(contrast.designs[0], centred)
+        for place, design in enumerate(contrast.designs[1:]):
+            drawn[number, place] = _unit_row(design, centred)
+    drawn = drawn.reshape(-1, people)
     found, as_large, largest = np.zeros((count, columns)), np.zeros((count, columns), dtype=int), np.zeros(rows - 1)
     progress = Progress("permutation test: columns", columns)
-    step = min(CHUNK, max(1, MOST_VALUES // max(1, len(drawn))))
-    for start in range(0, columns, step):
-        here = slice(start, start + step)
-        block = _unit_columns(values[:, here], centred)
+    for here, own in column_blocks(values, min(CHUNK, max(1, MOST_VALUES // max(1, len(drawn))))):
+        block = _unit_columns(own, centred)
         found[:, here] = observed @ block
         size = drawn @ block.astype(np.float32)
         size = np.abs(size, out=size).reshape(count, rows - 1, -1)
@@ -190,16 +191,24 @@ def permutation_test(values: np.ndarray, contrasts: Sequence[Contrast]) -> Teste
     )
 
 
+def _unit_row(design: np.ndarray, centred: bool) -> np.ndarray:
+    row = np.asarray(design, dtype=np.float64)
+    row = row - row.mean() if centred else row
+    return row / np.linalg.norm(row)
+
+
 def _unit_columns(values: np.ndarray, centred: bool) -> np.ndarray:
     """Return columns of norm 1, centred or not; those that do not vary (or, not centred, are 0) as 0."""
-    block = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(block).all():
-        refuse("Relevance to test must be finite; the maps hold NaN or infinite voxels.")
-    size = np.linalg.norm(block, axis=0)
+    block = np.array(values, dtype=np.float64, order="C")
+    mean = np.ones(len(block)) @ block / len(block) if centred else np.zeros(block.shape[1])
     if centred:
-        block = block - block.mean(axis=0)
-    norm = np.linalg.norm(block, axis=0)
-    return np.divide(block, norm, out=np.zeros_like(block), where=norm > NOT_VARYING * size)
+        block -= mean
+    squares = np.einsum("ij,ij->j", block, block)
+    if not np.isfinite(squares).all():
+        refuse("Relevance to test must be finite; the maps hold NaN or infinite voxels.")
+    norm, size = np.sqrt(squares), np.sqrt(squares + len(block) * np.square(mean))
+    block *= np.divide(1, norm, out=np.zeros_like(norm), where=norm > NOT_VARYING * size)
+    return block
 
 
 def _t_of(r: np.ndarray, degrees: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Read the maps of people back from the folders that hold them: each person once, all on one grid, all finite."""
 
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from voxplain.imaging.grid import COMMON, Grid
 
 TABLE = "maps.tsv"
 JOINT = "joint"
+# Bytes of a NIfTI-1 header with the flag of its extensions, and of a gzipped file that hold it for certain.
+HEADER, HOLDS_HEADER = 352, 4096
 TEXT_COLUMNS = dict.fromkeys(("participant_id", "target", "explained"), str)
 
 
@@ -135,7 +137,8 @@ def walk_maps(
     people = select(read_index(folders), ids, group)
     if people.empty:
         refuse("There are no maps to summarise: the folders hold no person of the group.")
-    problems = [problem for path in people.path if (problem := _header_problem(path, grid))]
+    reader = _Reader(grid)
+    problems = [problem for path in people.path if (problem := reader.problem(path))]
     if problems:
         refuse(
             f"{len(problems)} of {len(people)} maps do not lie on the common grid "
@@ -143,14 +146,14 @@ def walk_maps(
             problems,
             "Maps are written by the workflow itself; delete these folders and run it again.",
         )
-    return _walk(people, grid)
+    return _walk(people, reader)
 
 
-def _walk(people: pd.DataFrame, grid: Grid) -> Iterator[tuple[str, np.ndarray]]:
+def _walk(people: pd.DataFrame, reader: "_Reader") -> Iterator[tuple[str, np.ndarray]]:
     problems: list[str] = []
     for person, path in zip(people.participant_id, people.path, strict=True):
         try:
-            volume = read_on_grid(path, grid)
+            volume = reader.read(path)
         except InputError as error:
             problems.append(str(error))
             continue
@@ -168,40 +171,115 @@ def _walk(people: pd.DataFrame, grid: Grid) -> Iterator[tuple[str, np.ndarray]]:
 def read_on_grid(path: str | os.PathLike, grid: Grid = COMMON) -> np.ndarray:
     """Read an image of the workflow (map, population map, mask, truth) and check that it lies on the grid.
 
+    Parameters
+    ----------
+    path : path-like
+        One 3D volume as NIfTI-1, ``.nii`` or ``.nii.gz``.
+    grid : Grid
+
     Returns
     -------
     float32 ndarray of the grid's shape
+        Its first axis is the fastest in memory, as in the file.
 
     Raises
     ------
     InputError
-        For a file that is missing, damaged, on another grid (a left-right flipped affine included) or not finite.
+        For a file that is missing, damaged (gzip's checksum included), on another grid (a left-right flipped affine
+        included) or not finite.
     """
-    problem = _header_problem(path, grid)
-    if problem:
-        raise InputError(problem)
-    import nibabel as nib
-
-    try:
-        data = np.asarray(nib.load(path).dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: is damaged ({error})") from error
-    bad = int(data.size - np.isfinite(data).sum())
-    if bad:
-        raise InputError(f"{path}: {bad} voxels are NaN or infinite")
-    return data
+    return _Reader(grid).read(path)
 
 
-def _header_problem(path: str | os.PathLike, grid: Grid) -> str:
-    import nibabel as nib
+class _Layout(NamedTuple):
+    """Where the numbers of a file begin and what they mean."""
 
-    try:
-        image = nib.load(path)
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        return f"{path}: cannot be read ({error})"
-    if image.shape != grid.shape:
-        return f"{path}: has the shape {image.shape}, expected {grid.shape}"
-    if not grid.matches(image.shape, image.affine):
-        codes = "".join(nib.aff2axcodes(image.affine))
-        return f"{path}: has another affine (axes {codes}, expected {''.join(nib.aff2axcodes(grid.affine))})"
-    return ""
+    offset: int
+    dtype: np.dtype
+    slope: float
+    intercept: float
+
+
+class _Reader:
+    """Reads images on one grid with isal. Headers that are equal byte by byte are worked out once."""
+
+    def __init__(self, grid: Grid):
+        self.grid = grid
+        self._known: dict[bytes, _Layout] = {}
+
+    def problem(self, path: str | os.PathLike) -> str:
+        """Return what is wrong with a file's header, or nothing; no more than the header is decompressed."""
+        from isal import isal_zlib
+
+        try:
+            with open(path, "rb", buffering=0) as file:
+                start = file.read(HOLDS_HEADER)
+            gzipped = str(path).endswith(".gz")
+            self._layout(path, isal_zlib.decompressobj(31).decompress(start, HEADER) if gzipped else start[:HEADER])
+        except InputError as error:
+            return str(error)
+        except _reading_errors() as error:
+            return f"{path}: cannot be read ({error})"
+        return ""
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """Return a file's volume; see `read_on_grid`."""
+        from isal import igzip
+
+        where = "cannot be read"
+        try:
+            with igzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
+                layout = self._layout(path, file.read(HEADER))
+                where = "is damaged"
+                file.read(layout.offset - HEADER)
+                stored = np.empty(int(np.prod(self.grid.shape)), dtype=layout.dtype)
+                found = file.readinto(stored.view(np.uint8))
+                if found < stored.nbytes:
+                    raise EOFError(f"{found} bytes of voxels instead of {stored.nbytes}")
+                while file.read(2**20):  # gzip's checksum comes last
+                    pass
+        except InputError:
+            raise
+        except _reading_errors() as error:
+            raise InputError(f"{path}: {where} ({error})") from error
+        if (layout.slope, layout.intercept) != (1, 0):
+            stored = stored * layout.slope + layout.intercept
+        data = stored.astype(np.float32, copy=False)
+        bad = data.size - int(np.count_nonzero(np.isfinite(data)))
+        if bad:
+            raise InputError(f"{path}: {bad} voxels are NaN or infinite")
+        return data.reshape(self.grid.shape, order="F")
+
+    def _layout(self, path: str | os.PathLike, block: bytes) -> _Layout:
+        """Return what a header says about the data; refuse one that is damaged or of another grid."""
+        if block in self._known:
+            return self._known[block]
+        import nibabel as nib
+
+        if len(block) < HEADER:
+            raise EOFError("the header is incomplete")
+        header = nib.Nifti1Header(block[:348])
+        if header["magic"].item() != b"n+1":
+            raise ValueError("not a NIfTI-1 file in one piece")
+        shape, affine = header.get_data_shape(), header.get_best_affine()
+        if shape != self.grid.shape:
+            raise InputError(f"{path}: has the shape {shape}, expected {self.grid.shape}")
+        if not self.grid.matches(shape, affine):
+            codes, expected = ("".join(nib.aff2axcodes(one)) for one in (affine, self.grid.affine))
+            raise InputError(f"{path}: has another affine (axes {codes}, expected {expected})")
+        slope, intercept = header.get_slope_inter()
+        self._known[block] = _Layout(
+            max(HEADER, int(header["vox_offset"])),
+            header.get_data_dtype(),
+            1.0 if slope is None else slope,
+            intercept or 0.0,
+        )
+        return self._known[block]
+
+
+def _reading_errors() -> tuple[type[Exception], ...]:
+    from isal.isal_zlib import IsalError
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    return OSError, EOFError, ValueError, IsalError, ImageFileError, HeaderDataError

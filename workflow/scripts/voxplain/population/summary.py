@@ -36,8 +36,9 @@ def summarise(maps: Iterable[tuple[str, np.ndarray]], statistic: str, normalise:
 
     Notes
     -----
-    Mean and sum of squares are updated after Welford (1962) in float64, which keeps the variance right when it is
-    small beside the mean.
+    Sums are taken in float64, for the variance those of the differences d from the first person's map. (Σd² − (Σd)²/n)
+    / (n − 1) cancels where the mean of d is large beside the spread, but nobody lies further from the mean than √n
+    standard deviations, which costs n² roundings of float64 at most.
     """
     if statistic not in STATISTICS:
         refuse(f"Unknown statistic {statistic!r}; expected one of {', '.join(STATISTICS)}.")
@@ -79,23 +80,30 @@ def _moments(
     maps: Iterable[tuple[str, np.ndarray]], statistic: str, normalise: str
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the number of maps, their mean and their variance (ddof 1; for ``t`` only)."""
-    count, mean, squares = 0, None, None
+    count, total = 0, None
     for person, volume in maps:
-        values = prepared(volume, statistic, normalise)
-        if mean is None:
-            mean, squares = np.zeros(values.shape), np.zeros(values.shape)
-        if values.shape != mean.shape:
-            refuse(f"The map of participant {person} has the shape {values.shape}, those before it {mean.shape}.")
+        values = counted(volume, statistic, normalise)
+        if total is None:
+            # Of the volumes' order in memory, or every sum would have to stride.
+            total, squares, work = (np.zeros_like(values, dtype=np.float64) for _ in range(3))
+            origin = values.astype(np.float64) if statistic == "t" else 0.0
+        if values.shape != total.shape:
+            refuse(f"The map of participant {person} has the shape {values.shape}, those before it {total.shape}.")
         count += 1
-        delta = values - mean
-        mean += delta / count
+        np.copyto(work, values)
         if statistic == "t":
-            squares += delta * (values - mean)
-    if mean is None:
+            work -= origin
+            total += work
+            work *= work
+            squares += work
+        else:
+            total += work
+    if total is None:
         refuse("There are no maps to summarise.")
     if statistic == "t" and count < 2:
         refuse(f"The t-statistic needs the maps of at least 2 people, got {count}; choose another statistic.")
-    return count, mean, squares / max(count - 1, 1)
+    mean = total / count
+    return count, mean + origin, np.maximum(squares - total * mean, 0) / max(count - 1, 1)
 
 
 def _over_error(mean: np.ndarray, error_squared: np.ndarray) -> np.ndarray:
@@ -105,13 +113,20 @@ def _over_error(mean: np.ndarray, error_squared: np.ndarray) -> np.ndarray:
 
 def prepared(volume: np.ndarray, statistic: str, normalise: str = "none") -> np.ndarray:
     """Return what a statistic averages over people: max(map, 0), |map| or the map itself, float64; see `summarise`."""
-    values = np.asarray(volume, dtype=np.float64)
+    return np.asarray(counted(volume, statistic, normalise), dtype=np.float64)
+
+
+def counted(volume: np.ndarray, statistic: str, normalise: str) -> np.ndarray:
+    """Return what `prepared` does in the volume's own type, which holds it exactly, or in float64 if it is divided."""
+    values = np.asarray(volume)
     if statistic == "mean_rectified":
         values = np.maximum(values, 0)
     elif statistic == "mean_absolute":
         values = np.abs(values)
-    largest = np.abs(values).max(initial=0) if normalise == "max" else 0
-    return values / largest if largest > 0 else values
+    if normalise != "max":
+        return values
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    return np.divide(values, largest, dtype=np.float64) if largest > 0 else values
 
 
 def smooth(volume: np.ndarray, fwhm_mm: float, affine: np.ndarray, brain: np.ndarray | None = None) -> np.ndarray:
@@ -138,27 +153,86 @@ def smooth(volume: np.ndarray, fwhm_mm: float, affine: np.ndarray, brain: np.nda
     InputError
         For a negative or infinite width, or a brain of another shape.
     """
+    if brain is None:
+        from scipy.ndimage import gaussian_filter
+
+        return gaussian_filter(np.asarray(volume, dtype=np.float64), _sigma(fwhm_mm, affine)).astype(np.float32)
+    smoothed = np.zeros(np.shape(volume), dtype=np.float32)
+    brain = np.asarray(brain, dtype=bool)
+    smoothed[brain] = BrainSmoother(fwhm_mm, affine, brain)(volume)
+    return smoothed
+
+
+class BrainSmoother:
+    """Smooths many maps inside one brain, as `smooth` does one.
+
+    Parameters
+    ----------
+    fwhm_mm : float
+    affine : ndarray [4, 4]
+    brain : ndarray of bool [D, H, W]
+        See `smooth`.
+
+    Notes
+    -----
+    A Gaussian along one axis is a matrix product, which runs several times as fast as a sliding window although most
+    of the matrix is 0. Float64, as the results are rounded to float32 and then do not depend on the way. Outside of the
+    box around the brain there is nothing to be smoothed or kept.
+    """
+
+    def __init__(self, fwhm_mm: float, affine: np.ndarray, brain: np.ndarray):
+        sigmas = _sigma(fwhm_mm, affine)
+        self.brain = np.asarray(brain, dtype=bool)
+        self._kernels = None
+        if fwhm_mm == 0 or not self.brain.any():
+            return
+        from scipy.ndimage import gaussian_filter1d
+
+        self._box = tuple(slice(min(places), max(places) + 1) for places in map(np.unique, np.nonzero(self.brain)))
+        self._kernels = [
+            np.ascontiguousarray(gaussian_filter1d(np.eye(size), sigma, axis=0)[own, own])
+            for size, sigma, own in zip(self.brain.shape, sigmas, self._box, strict=True)
+        ]
+        # Transposed: the last axis of the arrays here is the first of the maps, which is the fastest in files.
+        inside = self.brain[self._box]
+        self._inside = inside.T.copy()
+        self._places = np.arange(inside.size).reshape(inside.T.shape).T[inside]
+        self._values = self._inside.astype(np.float64)
+        self._weight = self._filtered()
+
+    def __call__(self, volume: np.ndarray) -> np.ndarray:
+        """Return the smoothed values of the brain's voxels.
+
+        Parameters
+        ----------
+        volume : ndarray [D, H, W]
+
+        Returns
+        -------
+        float32 ndarray [V]
+            In the order of ``volume[brain]``.
+        """
+        volume = np.asarray(volume)
+        if volume.shape != self.brain.shape:
+            refuse(f"The brain mask has the shape {self.brain.shape}, the map {volume.shape}.")
+        if self._kernels is None:
+            return volume[self.brain].astype(np.float32)
+        np.copyto(self._values, volume[self._box].T, where=self._inside)
+        return (self._filtered() / self._weight).astype(np.float32)
+
+    def _filtered(self) -> np.ndarray:
+        """Return what the Gaussian makes of `_values`, at the brain's voxels."""
+        first, second, third = self._kernels
+        values = (third @ self._values.reshape(len(third), -1)).reshape(self._values.shape)
+        values = np.matmul(second, values).reshape(-1, len(first)) @ first.T
+        return values.ravel()[self._places]
+
+
+def _sigma(fwhm_mm: float, affine: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of a Gaussian along the three axes, in voxels."""
     if not 0 <= fwhm_mm < np.inf:
         refuse(f"The smoothing width must be 0 mm or more, got {fwhm_mm}.")
-    values = np.asarray(volume, dtype=np.float64)
-    if brain is not None:
-        brain = np.asarray(brain, dtype=bool)
-        if brain.shape != values.shape:
-            refuse(f"The brain mask has the shape {brain.shape}, the map {values.shape}.")
-        values = np.where(brain, values, 0)
-    if fwhm_mm > 0:
-        sigma = fwhm_mm / FWHM_PER_SIGMA / np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
-        values = _gaussian(values, sigma)
-        if brain is not None:
-            weight = _gaussian(brain.astype(np.float64), sigma)
-            values = np.divide(values, weight, out=np.zeros_like(values), where=brain)
-    return values.astype(np.float32)
-
-
-def _gaussian(values: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter
-
-    return gaussian_filter(values, sigma)
+    return fwhm_mm / FWHM_PER_SIGMA / np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
 
 
 def joint(maps: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:

@@ -72,10 +72,15 @@ def top_voxels(volume: np.ndarray, brain: np.ndarray, count: int) -> np.ndarray:
     """
     strength, brain = _checked(volume, brain)
     values = strength[brain]
-    order = np.lexsort((stream(0, "ties of a threshold").permutation(values.size), -values))[:count]
-    chosen = np.zeros(values.size, dtype=bool)
-    chosen[order] = values[order] > 0
     mask = np.zeros(brain.shape, dtype=bool)
+    count = min(count, values.size)
+    if count < 1:
+        return mask
+    # All that are larger than the last value taken, and of those equal to it the first in the shuffled order.
+    last = np.partition(values, values.size - count)[values.size - count]
+    chosen, equal = values > last, np.flatnonzero(values == last)
+    order = np.argsort(stream(0, "ties of a threshold").permutation(values.size)[equal])
+    chosen[equal[order[: count - int(chosen.sum())]]] = last > 0
     mask[brain] = chosen
     return mask
 

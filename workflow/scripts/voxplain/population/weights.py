@@ -8,6 +8,7 @@ import pandas as pd
 from voxplain.base.errors import refuse
 from voxplain.imaging.grid import COMMON
 from voxplain.population.groups import members_of
+from voxplain.population.maps import JOINT
 from voxplain.population.summary import prepared, smooth
 
 
@@ -36,18 +37,34 @@ def person_weights(people: pd.DataFrame, how: str, groups: Sequence[str]) -> np.
     InputError
         For an unknown way to join, a difference of other than two groups, or a group without people.
     """
+    weights = np.zeros(len(people))
+    for group, factor in joining_factors(how, groups).items():
+        inside = people["participant_id"].isin(members_of(group, people)).to_numpy()
+        weights += factor * inside / inside.sum()
+    return weights
+
+
+def joining_factors(how: str, groups: Sequence[str]) -> dict[str, float]:
+    """Return the factors under which the sum of the means of groups is the joint map; see `person_weights`.
+
+    Returns
+    -------
+    dict of str to float
+        By group; ``everybody`` is the mean of the group ``joint``.
+
+    Raises
+    ------
+    InputError
+        For an unknown way to join, or a difference of other than two groups.
+    """
     if how not in ("mean", "sum", "difference", "welch", "everybody"):
         refuse(f"Unknown way {how!r} to join maps; expected mean, sum, difference, welch or everybody.")
     if how == "everybody":
-        return np.full(len(people), 1 / len(people))
+        return {JOINT: 1.0}
     if how in ("difference", "welch") and len(groups) != 2:
         refuse(f"The difference is one of two groups, got {len(groups)}.")
-    signs = {"mean": [1 / len(groups)] * len(groups), "sum": [1.0] * len(groups)}.get(how, [-1.0, 1.0])
-    weights = np.zeros(len(people))
-    for group, sign in zip(groups, signs, strict=True):
-        inside = people["participant_id"].isin(members_of(group, people)).to_numpy()
-        weights += sign * inside / inside.sum()
-    return weights
+    factors = {"mean": [1 / len(groups)] * len(groups), "sum": [1.0] * len(groups)}.get(how, [-1.0, 1.0])
+    return dict(zip(groups, factors, strict=True))
 
 
 def joint_map(
@@ -86,7 +103,8 @@ def joint_map(
         As `person_weights`, and when maps and people are not of the same persons.
     """
     weights = dict(zip(people["participant_id"], person_weights(people, how, groups), strict=True))
-    total, unseen = np.zeros(brain.shape), set(weights)
+    # Of the mask's order in memory, which is that of files.
+    total, unseen = np.zeros_like(brain, dtype=np.float64), set(weights)
     for person, volume in maps:
         if person not in unseen:
             refuse(f"There is a map of {person}, who is not among the people to be joined, or came before.")
