@@ -149,13 +149,10 @@ def print_table(rows: list[Row]) -> None:
     heads = ["work", "unit", "ours", "wanted", "peer", "ratio", "wanted", "limit", "share", "wanted", "met"]
     lines = [heads]
     for row in rows:
-        lines.append(
-            [
-                row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.wanted_seconds), _seconds(row.of(PEER)),
-                _times(row.ratio), _times(row.wanted_ratio), _seconds(row.of(LIMIT)), _percent(row.share), _percent(row.wanted_share),
-                "yes" if row.met else "NO",
-            ]
-        )  # fmt: skip
+        against = [_seconds(row.of(PEER)), _times(row.ratio), _times(row.wanted_ratio)]
+        within = [_seconds(row.of(LIMIT)), _percent(row.share), _percent(row.wanted_share)]
+        own = [row.work, row.unit, _seconds(row.of(OURS)), _seconds(row.wanted_seconds)]
+        lines.append([*own, *against, *within, "yes" if row.met else "NO"])
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

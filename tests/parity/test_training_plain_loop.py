@@ -38,6 +38,7 @@ def test_same_as_a_plain_loop():
         milestones=(1, 3),
         gamma=0.5,
         checkpoint="last",
+        amp="never",
     )
     result = train(stack, range(11), ["AB"[i] for i in answers], settings, "cpu", SEED)
 

@@ -2,6 +2,10 @@
 # Inputs: images/stack.npy, tables of features, private/folds.tsv; outputs: private/features.tsv, private/baselines/,
 # baselines/, tables/{features_dropped,morphometry_importance,hyperparameters}.tsv.
 
+SVM = config["baselines"]["models"].get(ON_VOXELS) or {"people": None}
+# Images whose products with everybody's are computed.
+LEARNED_FROM = min(PEOPLE, SVM["people"] or PEOPLE)
+
 
 rule prepare_features:
     """Morphometry of the people, without ids, labels, releases and constants."""
@@ -53,10 +57,11 @@ rule collect_confounders:
 
 
 rule compute_voxel_kernel:
-    """Dot products of all pairs of images, from which every SVM of every fold follows."""
+    """Dot products of everybody's image with those to learn from, from which every SVM of every fold follows."""
     input:
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
+        participants="{results}/private/participants.tsv",
     output:
         products="{results}/baselines/voxel_products.npy",
         sums="{results}/baselines/voxel_sums.tsv",
@@ -68,8 +73,11 @@ rule compute_voxel_kernel:
         "../../envs/cpu.yaml"
     threads: config["torch_threads"]
     resources:
-        mem_mb=2048,
+        mem_mb=2048 + PEOPLE * LEARNED_FROM * 16 // 2**20,
     params:
+        people=SVM["people"],
+        task=COHORT["task"],
+        seed=config["seed"],
         threads=config["torch_threads"],
         code=code_of("compute_voxel_kernel"),
     script:
@@ -97,7 +105,7 @@ rule fit_voxel_svm:
     params:
         task=COHORT["task"],
         labels=CLASSES,
-        settings=ordered(config["baselines"]["models"].get("svm")),
+        settings=ordered(SVM, "people"),
         inner_folds=config["baselines"]["inner_folds"],
         grouped=lambda wildcards: wildcards.scheme == "folds" and config["folds"]["grouped"],
         # On folds that tear families apart nothing but the predictions is asked for.
@@ -129,7 +137,8 @@ rule fit_morphometry:
     params:
         task=COHORT["task"],
         labels=CLASSES,
-        settings=lambda wildcards: ordered(config["baselines"]["models"][wildcards.model]),
+        settings=lambda wildcards: ordered(config["baselines"]["models"][wildcards.model], "people"),
+        people=lambda wildcards: config["baselines"]["models"][wildcards.model].get("people"),
         inner_folds=config["baselines"]["inner_folds"],
         repeats=config["baselines"]["permutation_repeats"],
         grouped=lambda wildcards: wildcards.scheme == "folds" and config["folds"]["grouped"],

@@ -7,6 +7,7 @@ from voxplain.base.jobs import job_log
 from voxplain.base.threads import numeric_threads
 from voxplain.baselines.importance import importances
 from voxplain.baselines.nested import fit_fold
+from voxplain.baselines.sampling import sampled
 from voxplain.baselines.sized import with_known_size
 from voxplain.cohort.participants import read_private
 
@@ -31,6 +32,7 @@ def run(
     grouped,
     predictions_only,
     seed,
+    most=None,
 ):
     table = read_table(features, dtype={"participant_id": str}).set_index("participant_id")
     people = read_private(folds, task).set_index("participant_id")
@@ -40,10 +42,14 @@ def run(
 
     def fit(chosen, sizes=None):
         tested = chosen["fold"].astype(str) == str(fold)
+        known = chosen.loc[~tested, "target"]
+        learners = known.index[sampled(known, most, task, seed)]
+        if len(learners) < len(known):
+            print(f"{model}, fold {fold}: learns from a sample of {len(learners)} of {len(known)} people")
         done = fit_fold(
             table,
             chosen["target"],
-            list(chosen.index[~tested]),
+            list(learners),
             list(chosen.index[tested]),
             model,
             task,
@@ -54,15 +60,16 @@ def run(
             groups,
             sizes,
         )
-        known = chosen.loc[tested, ["fold", "target"]].reset_index()
-        return done, pd.concat([known, done.predictions], axis=1)
+        guessed = chosen.loc[tested, ["fold", "target"]].reset_index()
+        return done, pd.concat([guessed, done.predictions], axis=1)
 
     with numeric_threads(1):
         raw, guesses = fit(people)
         tested = people.index[people["fold"].astype(str) == str(fold)]
         shuffles = 0 if predictions_only else repeats
         shares = importances(raw, table.loc[tested], people["target"].loc[tested], task, labels, shuffles, seed)
-        print(f"{model}, fold {fold}: {len(people) - len(tested)} people trained on, {len(tested)} tested")
+        count = raw.settings.set_index("setting").loc["n_train", "value"]
+        print(f"{model}, fold {fold}: {count} people trained on, {len(tested)} tested")
         write_table(guesses, predictions)
         write_table(raw.settings, settings)
         write_table(shares, importance)
@@ -92,4 +99,5 @@ if __name__ == "__main__":
             grouped=params.grouped,
             predictions_only=params.predictions_only,
             seed=params.seed,
+            most=params.people,
         )

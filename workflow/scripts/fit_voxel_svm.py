@@ -30,12 +30,15 @@ def run(
     predictions_only,
     seed,
 ):
-    pairs, totals = read_array(products, memory_map=False), read_table(sums)
+    pairs, totals = read_array(products), read_table(sums)
     people = totals[["participant_id"]].merge(read_private(folds, task), validate="one_to_one")
     if len(people) != len(totals):
         raise ValueError(f"{folds} has {len(people)} of the {len(totals)} people in {sums}")
     families = read_private(participants, task).set_index("participant_id")["group"].reindex(people["participant_id"])
     tested = (people["fold"].astype(str) == str(fold)).to_numpy()
+    learners = totals["sampled"].to_numpy(dtype=bool)
+    # Who is neither learned from nor tested does not count.
+    counting = tested | learners
 
     def fit(included, confounder=None):
         train, test = np.flatnonzero(included & ~tested), np.flatnonzero(included & tested)
@@ -56,20 +59,25 @@ def run(
             families.to_numpy() if grouped else None,
             confounder,
             inner_folds,
+            squares=None if learners.all() else totals["square"].to_numpy(),
+            sample=None if learners.all() else np.flatnonzero(learners),
         )
         return known.join(guesses), used
 
     with numeric_threads(1):
-        guesses, used = fit(np.ones(len(people), dtype=bool))
+        guesses, used = fit(counting)
         write_table(guesses, predictions)
         write_table(used, settings)
-        print(f"svm, fold {fold}: {np.sum(~tested)} people trained on, {np.sum(tested)} tested")
+        print(f"svm, fold {fold}: {np.sum(counting & ~tested)} people trained on, {np.sum(tested)} tested")
+        if not learners.all():
+            print(f"svm, fold {fold}: those trained on are a sample of {np.sum(~tested)} (svm.people)")
         if residualised:
             sizes = read_table(confounders).set_index("participant_id")["tiv_mm3"].astype(float)
             sizes = sizes.reindex(people["participant_id"]).to_numpy()
+            sizes = np.where(counting, sizes, np.nan)
             sized = with_known_size(sizes, tested, people["target"], task, labels) & (not predictions_only)
             write_table(fit(sized, sizes)[0], residualised)
-            print(f"svm, fold {fold}: {np.sum(sized)} of {len(people)} people in the model without head size")
+            print(f"svm, fold {fold}: {np.sum(sized)} of {np.sum(counting)} people in the model without head size")
 
 
 if __name__ == "__main__":

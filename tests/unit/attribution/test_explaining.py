@@ -6,9 +6,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from voxplain.attribution import explaining
 from voxplain.attribution.explaining import explain_people, partial_key
-from voxplain.attribution.registry import explain
+from voxplain.attribution.registry import Explainer, explain
 from voxplain.base.errors import InputError
 from voxplain.base.files import read_table
 from voxplain.imaging.grid import COMMON
@@ -93,15 +92,15 @@ def test_no_people(job):
 def test_an_interrupted_job_goes_on(job, tmp_path, monkeypatch):
     undisturbed = job("undisturbed")
     calls = []
-    real = explaining.attribute
+    real = Explainer.__call__
 
-    def failing(*args, **kwargs):
-        calls.append(kwargs["participant_ids"])
+    def failing(self, images, targets, participant_ids, batch_size):
+        calls.append(participant_ids)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*args, **kwargs)
+        return real(self, images, targets, participant_ids, batch_size)
 
-    monkeypatch.setattr(explaining, "attribute", failing)
+    monkeypatch.setattr(Explainer, "__call__", failing)
     with pytest.raises(KeyboardInterrupt):
         job()
     partial = tmp_path / "partial" / "out"

@@ -156,7 +156,7 @@ def test_the_chain_is_compared_in_units_of_the_outputs(size):
     with torch.no_grad():
         for parameter in model[-1].parameters():
             parameter.mul_(size)
-        chain, output = chain_of(model, CUBES)
+        chain, _, output = chain_of(model, CUBES)
         run_chain(chain, CUBES, output)
         with pytest.raises(InputError, match="the chain of layers found in the network"):
             run_chain(chain, CUBES, 1.01 * output)
@@ -171,7 +171,7 @@ def test_an_output_near_zero_may_differ_by_rounding():
     model = nn.Sequential(nn.Flatten(), nn.Linear(512, 1)).eval()
     with torch.no_grad():
         model[1].bias -= model(CUBES[:1])[0]
-        chain, output = chain_of(model, CUBES[:1])
+        chain, _, output = chain_of(model, CUBES[:1])
         run_chain(chain, CUBES[:1], output + 2e-6)
 
 

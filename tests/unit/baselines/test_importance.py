@@ -4,8 +4,10 @@ import pytest
 from sklearn.inspection import permutation_importance
 
 from voxplain.base.seeds import seed_for
+from voxplain.baselines import importance
 from voxplain.baselines.importance import importances, summarise_importances
 from voxplain.baselines.nested import fit_fold
+from voxplain.baselines.sampling import sampled
 
 SETTINGS = {
     "xgboost": {"n_estimators": 10, "max_depth": 2},
@@ -79,7 +81,9 @@ def test_gains_are_shares_in_the_order_of_the_features():
     [
         ("logistic", ["F", "M"], "roc_auc"),
         ("xgboost", ["F", "M"], "roc_auc"),
+        ("knn", ["F", "M"], "roc_auc"),
         ("knn", ["A", "B", "C"], "accuracy"),
+        ("knn", [], "neg_mean_absolute_error"),
         ("svr", [], "neg_mean_absolute_error"),
     ],
 )
@@ -97,6 +101,20 @@ def test_permutation_is_that_of_the_whole_pipeline(model, labels, scoring):
     )
     mine = table.loc[table["kind"] == "permutation", "importance"]
     np.testing.assert_allclose(mine, expected.importances_mean, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", ["knn", "logistic"])
+def test_a_sample_of_many_people_is_shuffled(monkeypatch, model):
+    """The model is measured before and after on those who are drawn alone."""
+    fit, features, targets, task = fold(model, ["F", "M"])
+    whole = importances(fit, features, targets, task, ["F", "M"], repeats=3, seed=42)
+    pd.testing.assert_frame_equal(importances(fit, features, list(targets), task, ["F", "M"], 3, 42), whole)
+    monkeypatch.setattr(importance, "MOST_PEOPLE", 20)
+    drawn = sampled(targets, 20, task, 42)
+    part = importances(fit, features, targets, task, ["F", "M"], 3, 42)
+    alone = importances(fit, features[drawn], targets[drawn], task, ["F", "M"], 3, 42)
+    pd.testing.assert_frame_equal(part, alone)
+    assert not np.allclose(part["importance"], whole["importance"])
 
 
 def test_a_fold_with_one_class_has_no_permutation_importance():

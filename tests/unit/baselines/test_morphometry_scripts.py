@@ -103,6 +103,17 @@ def test_predictions_alone(run_dir):
     assert read_table(run_dir / "knn_fold-0_importance.tsv").empty
 
 
+def test_a_sample_is_learned_from(run_dir, capsys):
+    """Every class keeps its share of the sample; everybody of the fold is predicted."""
+    whole = fit(run_dir, "knn", 0, {"n_neighbors": 3})
+    pd.testing.assert_frame_equal(fit(run_dir, "knn", 0, {"n_neighbors": 3}, most=19), whole)
+    part = fit(run_dir, "knn", 0, {"n_neighbors": 3}, most=10)
+    assert "sample of 10 of 19 people" in capsys.readouterr().out
+    assert part["participant_id"].tolist() == whole["participant_id"].tolist()
+    assert not np.allclose(part["score"], whole["score"])
+    assert read_table(run_dir / "knn_fold-0_settings.tsv", dtype=str)["value"].iloc[0] == "10"
+
+
 def test_tables_of_all_folds(run_dir):
     models = {"logistic": {"C": 1}, "knn": {"n_neighbors": [3, 5]}}
     for model, settings in models.items():

@@ -10,7 +10,7 @@ from voxplain.models.checkpoint import load_checkpoint, save_checkpoint
 from voxplain.models.holdout import hold_out
 from voxplain.models.prediction import predict
 from voxplain.models.settings import TrainingSettings
-from voxplain.models.training import batches, train
+from voxplain.models.training import batches, train, training_precision
 
 
 def settings_for(small, **changes):
@@ -26,6 +26,13 @@ def assert_same(first, second):
     )
 
 
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request, monkeypatch):
+    """Train as on a processor without bfloat16 and as on one with it."""
+    monkeypatch.setattr(training, "_processor_multiplies_bfloat16", lambda: request.param == "bfloat16")
+    return request.param
+
+
 def test_learns_and_predicts_people_it_has_not_seen(cohort, small, tmp_path):
     stack, labels = cohort
     result = train(stack, range(16), labels[:16], settings_for(small, epochs=16, milestones=(12,)), "cpu", seed=1)
@@ -39,11 +46,59 @@ def test_learns_and_predicts_people_it_has_not_seen(cohort, small, tmp_path):
     assert metadata["people_trained"] + metadata["people_validated"] == 16
 
 
-def test_same_arguments_same_network_and_other_seed_other_network(cohort, small):
+def test_same_arguments_same_network_and_other_seed_other_network(cohort, small, precision):
     stack, labels = cohort
     first, second, other = (train(stack, range(24), labels, settings_for(small), "cpu", seed) for seed in (1, 1, 2))
     assert_same(first, second)
     assert not torch.equal(first.model.head.linear.weight, other.model.head.linear.weight)
+
+
+def test_the_precision_follows_from_the_device_and_the_setting(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    for supported, on_gpu, on_cpu in ((True, torch.bfloat16, torch.bfloat16), (False, torch.float16, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda supported=supported, **_: supported)
+        monkeypatch.setattr(training, "_processor_multiplies_bfloat16", lambda supported=supported: supported)
+        assert training_precision(gpu, "auto") is on_gpu
+        assert training_precision(cpu, "auto") is on_cpu
+        assert training_precision(gpu, "never") is training_precision(cpu, "never") is torch.float32
+
+
+def test_a_processor_that_only_emulates_bfloat16_computes_in_float32(monkeypatch):
+    for capabilities, expected in (
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"neon": True, "bf16": True}, torch.float32),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False)
+        assert training_precision(torch.device("cpu"), "auto") is expected
+
+
+def test_weights_outputs_and_metadata_of_either_precision(cohort, small, precision, tmp_path):
+    """Trained in 16 bits, the network is a float32 network near the one trained in float32."""
+    stack, labels = cohort
+    result = train(stack, range(24), labels, settings_for(small), "cpu", seed=1)
+    assert {tensor.dtype for tensor in result.model.parameters()} == {torch.float32}
+    save_checkpoint(result.model, tmp_path / "w.safetensors", {**result.metadata, "fold": 0})
+    assert load_checkpoint(tmp_path / "w.safetensors")[1]["precision"] == precision
+    exact = train(stack, range(24), labels, settings_for(small, amp="never"), "cpu", seed=1)
+    assert exact.metadata["precision"] == "float32"
+    guesses, expected = (predict(r.model, stack, range(24), r.metadata, "cpu")["p_B"] for r in (result, exact))
+    if precision == "float32":
+        assert_same(result, exact)
+    else:
+        assert not np.array_equal(guesses, expected)
+    np.testing.assert_allclose(guesses, expected, atol=0.05)
+    np.testing.assert_allclose(result.history["train_loss"], exact.history["train_loss"], rtol=0.05)
+
+
+def test_a_processor_of_another_kind_does_not_go_on_with_a_training(cohort, small, tmp_path, monkeypatch, capfd):
+    stack, labels = cohort
+    monkeypatch.setattr(training, "_processor_multiplies_bfloat16", lambda: True)
+    train(stack, range(24), labels, settings_for(small, epochs=1), "cpu", 1, resume_folder=tmp_path)
+    monkeypatch.setattr(training, "_processor_multiplies_bfloat16", lambda: False)
+    train(stack, range(24), labels, settings_for(small, epochs=1), "cpu", 1, resume_folder=tmp_path)
+    assert "belongs to another training" in capfd.readouterr().err
 
 
 def test_the_dropout_seed_changes_the_dropout_masks_alone(cohort, small):
@@ -67,7 +122,9 @@ def test_order_in_which_people_are_given_does_not_matter(cohort, small):
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
-def test_interrupted_and_resumed_equals_undisturbed(cohort, small, tmp_path, monkeypatch, checkpoint, stop_after):
+def test_interrupted_and_resumed_equals_undisturbed(
+    cohort, small, tmp_path, monkeypatch, checkpoint, stop_after, precision
+):
     stack, labels = cohort
     settings = settings_for(small, checkpoint=checkpoint)
     undisturbed = train(stack, range(24), labels, settings, "cpu", 1)

@@ -44,6 +44,25 @@ def test_output_equals_the_layers_written_out():
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_training_mode_equals_the_modules_in_their_order(precision):
+    """To the last bit, with windows of negative values alone and with ties, in 16 bits as well."""
+    images = torch.randn(4, 1, 22, 24, 22).mul(2).round()
+    found = []
+    for plain in (False, True):
+        torch.manual_seed(0)
+        model = VoxelCNN(shape=(22, 24, 22), channels=3).train()
+        with torch.no_grad():
+            for block in model.features:
+                block.norm.bias -= 1.0  # most of what the ReLU sees is negative
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            outputs = model.head(model.features(images)) if plain else model(images)
+        outputs.float().square().sum().backward()
+        assert (model.features[0](images) == 0).any()
+        found.append([outputs, *(parameter.grad for parameter in model.parameters()), *model.buffers()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 def test_every_module_is_separate_and_no_relu_works_in_place():
     model = VoxelCNN(channels=2)
     relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]

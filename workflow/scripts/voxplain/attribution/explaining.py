@@ -16,13 +16,12 @@ from torch import nn
 from voxplain.attribution.choosing import default_target
 from voxplain.attribution.method import Attribution
 from voxplain.attribution.noise_model import TrainedNoise
-from voxplain.attribution.registry import attribute, checked_settings, find_method, usual_batch_size
+from voxplain.attribution.registry import Explainer, batches_of, checked_settings, find_method, usual_batch_size
 from voxplain.attribution.targets import check_kind, explained_texts, target_weights
 from voxplain.base.errors import InputError
 from voxplain.base.files import folder_written_whole, write_image, write_table, write_text
 from voxplain.base.progress import Progress
 from voxplain.imaging.grid import COMMON
-from voxplain.models.folding import fold_batchnorm
 
 COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations", "conservation"]
 
@@ -126,16 +125,14 @@ def explain_people(
         waiting = [i for i, person in enumerate(ids) if not _row_file(partial, person).exists()]
         progress = Progress(f"{method}: people", len(ids), len(ids) - len(waiting))
         if waiting:
-            network = fold_batchnorm(model.to(device), torch.from_numpy(_images(stack, [rows[waiting[0]]])))
-        for start in range(0, len(waiting), batch_size):
-            batch = waiting[start : start + batch_size]
+            first = torch.from_numpy(_images(stack, [rows[waiting[0]]]))
+            explain = Explainer(method, model.to(device), first, seed, mean_image, noise_model, **options)
+        for part in batches_of(len(waiting), batch_size):
+            batch = waiting[part]
             images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
             true = [_plain(targets_true[i]) for i in batch]
-            weights = target_weights(kind, _logits(network, images, kind, labels), labels, true, len(batch))
-            result = attribute(
-                method, network, images, weights, batch_size=batch_size, participant_ids=[ids[i] for i in batch],
-                seed=seed, mean_image=mean_image, noise_model=noise_model, **options,
-            )  # fmt: skip
+            weights = target_weights(kind, _logits(explain.network, images, kind, labels), labels, true, len(batch))
+            result = explain(images, weights, [ids[i] for i in batch], batch_size)
             texts = explained_texts(weights, labels, probability)
             for place, i in enumerate(batch):
                 _keep(partial, ids[i], true[place], texts[place], result, place)

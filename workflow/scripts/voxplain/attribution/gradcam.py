@@ -4,13 +4,15 @@ Selvaraju et al. 2017 (arXiv 1610.02391); eqs. 6 and 7 of Kan et al. 2020 (arXiv
 α_k = 1/Z Σ_v ∂y/∂A_kv and L = ReLU(Σ_k α_k A_k).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from voxplain.attribution.activations import PLACEMENTS, activations_and_gradient, find_layer, to_input_grid
+from voxplain.attribution.activations import PLACEMENTS, Layer, activations_and_gradient, find_layer, to_input_grid
 from voxplain.attribution.method import Attribution, Context
 from voxplain.base.errors import InputError
+from voxplain.models.folding import frozen_copy
+from voxplain.models.quickening import quickened
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,24 @@ class CamSettings:
             raise InputError(f"placement: {self.placement!r} is not one of {', '.join(PLACEMENTS)}")
 
 
+def prepare_cam(model: nn.Module, image: Tensor, settings: CamSettings) -> tuple[nn.Module, Layer]:
+    """Return the network made quicker but for the layer that is explained, and that layer."""
+    layer = find_layer(frozen_copy(model), image, settings.layer)
+    quick = quickened(model, image, keep=[layer.step.name])
+    return quick, replace(layer, step=replace(layer.step, module=quick.get_submodule(layer.step.name)))
+
+
 def gradcam(
     network: nn.Module, images: Tensor, targets: Tensor, settings: CamSettings, context: Context
 ) -> Attribution:
     """Return Grad-CAM maps of one batch; arguments as in `voxplain.attribution.method.Method`."""
-    layer = find_layer(network, images[:1], settings.layer)
+    layer = context.prepared or find_layer(network, images[:1], settings.layer)
     activations, gradient, score = activations_and_gradient(network, layer, images, targets)
     weights = gradient.mean(dim=(2, 3, 4), keepdim=True)
     return finish((weights * activations).sum(dim=1), score, layer, images, settings)
 
 
-def finish(maps: Tensor, score: Tensor, layer, images: Tensor, settings: CamSettings) -> Attribution:
+def finish(maps: Tensor, score: Tensor, layer: Layer, images: Tensor, settings: CamSettings) -> Attribution:
     """Rectify if asked, then bring maps [n, d, h, w] of a layer to the grid of the images."""
     if settings.rectify:
         maps = maps.clamp(min=0)

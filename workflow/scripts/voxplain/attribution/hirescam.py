@@ -15,6 +15,6 @@ def hirescam(
     network: nn.Module, images: Tensor, targets: Tensor, settings: CamSettings, context: Context
 ) -> Attribution:
     """Return HiResCAM maps of one batch; arguments as in `voxplain.attribution.method.Method`."""
-    layer = find_layer(network, images[:1], settings.layer)
+    layer = context.prepared or find_layer(network, images[:1], settings.layer)
     activations, gradient, score = activations_and_gradient(network, layer, images, targets)
     return finish((gradient * activations).sum(dim=1), score, layer, images, settings)

@@ -72,7 +72,7 @@ def integrated_gradients(
 
     images = images.detach()
     baselines = baseline_images(images, settings.baseline, settings.blur_sigma, context)
-    at_once = images_at_once(network, images[:1], settings.memory_mb)
+    at_once = context.prepared or images_at_once(network, images[:1], settings.memory_mb)
     before, after = (scores_of(network, volumes, targets, at_once) for volumes in (images, baselines))
     method = IntegratedGradients(lambda volumes, weights: weighted_score(network(volumes), weights))
     people = min(at_once, len(images))

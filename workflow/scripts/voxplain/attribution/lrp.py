@@ -92,9 +92,10 @@ def lrp(network: nn.Module, images: Tensor, targets: Tensor, settings: LrpSettin
         `high`.
     """
     with torch.no_grad():
-        chain, output = chain_of(network, images)
-        weighted_score(output, targets)  # refuses outputs of other shapes before the chain is compared with them
-        inputs, outputs = run_chain(chain, images, output)
+        chain, inputs, outputs = chain_of(network, images)
+        weighted_score(outputs, targets)  # refuses outputs of other shapes before the chain is compared with them
+        if inputs is None:
+            inputs, outputs = run_chain(chain, images, outputs)
         started = _started(outputs, settings)
         score = weighted_score(started, targets)
         relevance = targets * started

@@ -2,7 +2,8 @@
 
 The layers are found by running the network once, so that any module counts whose forward pass is a chain, whatever its
 containers look like. BatchNorm is folded into the layer before it, and the chain must give the network's own output for
-every image: what no layer does (a function, a skip connection) cannot go unnoticed.
+every image: what no layer does (a function, a skip connection) cannot go unnoticed. Where every layer is torch's own
+and gets the very tensor that the layer before it gave, this needs no second pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ class ChainLayer:
         return self.module._conv_forward(x, weight, bias)  # knows strides, groups and every kind of padding
 
 
-def chain_of(network: nn.Module, images: Tensor) -> tuple[list[ChainLayer], Tensor]:
+def chain_of(network: nn.Module, images: Tensor) -> tuple[list[ChainLayer], list[Tensor] | None, Tensor]:
     """Return the layers of a network in order of execution, BatchNorm folded, dropout and flatten left out.
 
     Parameters
@@ -81,6 +82,9 @@ def chain_of(network: nn.Module, images: Tensor) -> tuple[list[ChainLayer], Tens
     Returns
     -------
     chain : list of ChainLayer
+    inputs : list of Tensor or None
+        Of every layer, [n, *shape] each, as the network passed them on; None where they must come from `run_chain`:
+        BatchNorm was folded here, a weight is computed anew at every call, or a layer has hooks.
     output : Tensor
         Of the network, as it is.
 
@@ -90,7 +94,9 @@ def chain_of(network: nn.Module, images: Tensor) -> tuple[list[ChainLayer], Tens
         Names every layer that is not supported, BatchNorm that cannot be folded, and every place where something
         happens between two layers.
     """
-    called, output = _called(network, images)
+    called, output, intact = _called(network, images, copies=False)
+    if not intact:
+        called, output, _ = _called(network, images, copies=True)
     chain, problems = _folded(called)
     if not isinstance(output, Tensor):
         problems.append(f"the network's output ({type(output).__name__}; expected one tensor [n, outputs])")
@@ -98,7 +104,9 @@ def chain_of(network: nn.Module, images: Tensor) -> tuple[list[ChainLayer], Tens
         problems.append("no convolution or linear layer at all")
     if problems:
         refuse("lrp: relevance cannot be propagated through this network", problems, SUPPORTED_TEXT)
-    return chain, output
+    if any(isinstance(call.layer.module, NORMS) or not _as_it_stands(call.layer.module) for call in called):
+        return chain, None, output
+    return chain, [call.given.tensor for call in called if not isinstance(call.layer.module, PASSED)], output
 
 
 def run_chain(chain: Sequence[ChainLayer], images: Tensor, expected: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -121,29 +129,59 @@ def run_chain(chain: Sequence[ChainLayer], images: Tensor, expected: Tensor) -> 
 @dataclass(frozen=True)
 class _Call:
     layer: ChainLayer
+    given: "_Seen | None"  # None: something else than one tensor
     problem: str | None
 
 
-def _called(network: nn.Module, images: Tensor) -> tuple[list[_Call], Tensor]:
-    """Run the network; return the calls of its layers, and its output."""
+class _Seen:
+    """A tensor as it was when it was seen: as a copy, or with a way to tell whether it was changed in place."""
+
+    def __init__(self, tensor: Tensor, copied: bool):
+        self.tensor = tensor.detach().clone() if copied else tensor.detach()
+        self.version = None if self.tensor.is_inference() else self.tensor._version
+
+    @property
+    def intact(self) -> bool:
+        return self.version is not None and self.tensor._version == self.version
+
+    def is_given_on(self, other: Tensor, as_one: bool = False) -> bool:
+        """Whether nothing but the shape of each image (or of all) changed; what is not finite is left to others."""
+        before, after = self.tensor, other.detach()
+        if before.numel() != after.numel() or (before.shape[:1] != after.shape[:1] and not as_one):
+            return False
+        if before.data_ptr() == after.data_ptr() and before.shape == after.shape and before.stride() == after.stride():
+            return True
+        return torch.equal(before.nan_to_num().reshape(after.shape), after.nan_to_num())
+
+
+def _called(network: nn.Module, images: Tensor, copies: bool) -> tuple[list[_Call], Tensor, bool]:
+    """Run the network; return the calls of its layers, its output, and whether all that was seen stayed as it was.
+
+    Without copies this takes no longer than the pass itself, but a network that works in place cannot be judged, but
+    for its ReLUs.
+    """
     calls: list[_Call] = []
-    last: list[Tensor | str] = [images.detach().clone(), "the input"]
-    arrived: dict[int, tuple] = {}
+    images = images.clone()  # for a network that works in place
+    last, intact = [_Seen(images, copies), "the input"], True
+    arrived: dict[int, tuple[_Seen | None, bool]] = {}
 
     def keep(module, inputs):  # before a module works in place
-        arrived[id(module)] = tuple(x.detach().clone() if isinstance(x, Tensor) else x for x in inputs)
+        nonlocal intact
+        single = len(inputs) == 1 and isinstance(inputs[0], Tensor)
+        intact = intact and last[0].intact
+        arrived[id(module)] = (_Seen(inputs[0], copies), last[0].is_given_on(inputs[0])) if single else (None, False)
 
     def note(name):
         def hook(module, inputs, output):
-            given = arrived.pop(id(module))
-            single = len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor)
+            given, unchanged = arrived.pop(id(module))
             problem = _unsupported(name, module)
-            if problem is None and not single:
+            if problem is None and (given is None or not isinstance(output, Tensor)):
                 problem = f"{name} ({type(module).__name__}: takes or gives something else than one tensor)"
-            elif problem is None and not _same(last[0], given[0]):
+            elif problem is None and not unchanged:
                 problem = f"what happens between {last[1]} and {name} (a function or a skip connection)"
-            calls.append(_Call(ChainLayer(name, module, tuple(given[0].shape[1:]) if single else ()), problem))
-            last[:] = [output.detach().clone() if isinstance(output, Tensor) else last[0], name]
+            shape = () if given is None else tuple(given.tensor.shape[1:])
+            calls.append(_Call(ChainLayer(name, module, shape), given, problem))
+            last[:] = [_Seen(output, copies) if isinstance(output, Tensor) else last[0], name]
 
         return hook
 
@@ -157,9 +195,10 @@ def _called(network: nn.Module, images: Tensor) -> tuple[list[_Call], Tensor]:
         for handle in handles:
             handle.remove()
     # The shape of the output is not compared here: what it must be depends on the targets.
-    if calls and isinstance(output, Tensor) and not _same(last[0].flatten()[None], output.flatten()[None]):
+    if calls and isinstance(output, Tensor) and not last[0].is_given_on(output, as_one=True):
         calls[-1] = replace(calls[-1], problem=calls[-1].problem or f"what happens after {last[1]} (a function)")
-    return calls, output
+    needed = [call.given for call in calls if call.given and not isinstance(call.layer.module, (nn.ReLU, *PASSED))]
+    return calls, output, intact and last[0].intact and all(given.intact for given in needed)
 
 
 def _layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -183,13 +222,6 @@ def _unsupported(name: str, module: nn.Module) -> str | None:
     return None
 
 
-def _same(before: Tensor, after: Tensor) -> bool:
-    """Whether nothing but the shape of each image changed; values that are not finite are left to others."""
-    if before.numel() != after.numel() or before.shape[:1] != after.shape[:1]:
-        return False
-    return torch.equal(before.nan_to_num().reshape(after.shape), after.nan_to_num())
-
-
 def _folded(calls: Sequence[_Call]) -> tuple[list[ChainLayer], list[str]]:
     """Return the layers that are left when BatchNorm is folded, and every problem."""
     chain: list[ChainLayer] = []
@@ -207,6 +239,11 @@ def _folded(calls: Sequence[_Call]) -> tuple[list[ChainLayer], list[str]]:
         elif not isinstance(module, PASSED):
             chain.append(replace(call.layer, module=_plain(module)))
     return chain, problems
+
+
+def _as_it_stands(module: nn.Module) -> bool:
+    """Whether a layer does nothing but what its type and its parameters say."""
+    return not (module._forward_hooks or module._forward_pre_hooks or is_parametrized(module))
 
 
 def _unfoldable(before: ChainLayer | None, norm: ChainLayer) -> str | None:

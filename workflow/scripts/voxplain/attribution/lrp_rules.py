@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from voxplain.attribution.lrp_chain import AVERAGES, ChainLayer
+from voxplain.models.quickening import geometry, input_gradient
 
 # Keeps a denominator from 0; as in captum. Far below any sum of contributions that matters.
 STABILISER = 1e-9
@@ -54,10 +55,12 @@ def alpha_beta_rule(layer: ChainLayer, x: Tensor, relevance: Tensor, alpha: floa
     """
     weight, bias = _parameters(layer)
     positive = _contributions(x, weight.clamp(min=0), weight.clamp(max=0), _clamped(bias, low=0))
-    result = alpha * _shared(positive, layer, relevance)
+    result = _shared_alike(positive, layer, relevance, 1)
+    if alpha != 1:
+        result = alpha * result
     if beta:
         negative = _contributions(x, weight.clamp(max=0), weight.clamp(min=0), _clamped(bias, high=0))
-        result = result - beta * _shared(negative, layer, relevance)
+        result = result - beta * _shared_alike(negative, layer, relevance, -1)
     return result
 
 
@@ -97,7 +100,7 @@ def box_rule(layer: ChainLayer, x: Tensor, relevance: Tensor, low: Tensor, high:
     """
     weight, _ = _parameters(layer)
     terms = [(x - low, weight.clamp(min=0), None), (x - high, weight.clamp(max=0), None)]
-    return _shared(terms, layer, relevance)
+    return _shared_alike(terms, layer, relevance, 1)
 
 
 def winner_rule(layer: ChainLayer, x: Tensor, relevance: Tensor) -> Tensor:
@@ -122,10 +125,9 @@ def _clamped(bias: Tensor | None, low: float | None = None, high: float | None =
 
 def _contributions(x: Tensor, above: Tensor, below: Tensor, bias: Tensor | None) -> list[Term]:
     """Return terms in which positive inputs meet the weights `above` and negative ones the weights `below`."""
-    terms = [(x.clamp(min=0), above, bias)]
-    if (x < 0).any():
-        terms.append((x.clamp(max=0), below, None))
-    return terms
+    if x.amin() >= 0:
+        return [(x, above, bias)]
+    return [(x.clamp(min=0), above, bias), (x.clamp(max=0), below, None)]
 
 
 def _linear(layer: ChainLayer, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -133,42 +135,65 @@ def _linear(layer: ChainLayer, x: Tensor, weight: Tensor | None, bias: Tensor | 
     return layer(x) if weight is None else layer.weighted(x, weight, bias)
 
 
+def _shared_alike(terms: Sequence[Term], layer: ChainLayer, relevance: Tensor, sign: int) -> Tensor:
+    """Share out relevance by contributions of one sign, to which the bias can add what keeps their sum from 0.
+
+    It spares passes over the outputs, but needs sums without rounding below 0, which GPUs do not promise.
+    """
+    part, weight, bias = terms[0]
+    if part.device.type != "cpu":
+        return _shared(terms, layer, relevance)
+    away = sign * STABILISER
+    bias = weight.new_full(weight.shape[:1], away) if bias is None else bias + away
+    return _shared([(part, weight, bias), *terms[1:]], layer, relevance, None)
+
+
 def _shared(
     terms: Sequence[Term],
     layer: ChainLayer,
     relevance: Tensor,
-    epsilon: float = STABILISER,
+    epsilon: float | None = STABILISER,
     epsilon_std: float | None = None,
 ) -> Tensor:
-    """Share out relevance by the contributions of some terms.
+    """Share out relevance by the contributions of some terms; with ε None their sum is not 0 anyway.
 
     Σ_k w_jk R_k / Σ c is the gradient of the sum's forward pass, contracted with R / Σ c.
     """
     width = terms[0][0].shape[1]
     terms = _joined(terms, layer)
-    parts = [part.detach().requires_grad_() for part, _, _ in terms]
+    own = _own_gradient(layer, terms)
+    parts = [part.detach().requires_grad_(not own) for part, _, _ in terms]
     with torch.enable_grad():
         total = sum(_linear(layer, part, *term[1:]) for part, term in zip(parts, terms, strict=True))
     z = total.detach()
     if epsilon_std is not None:
         size = z.square().flatten(1).mean(dim=1).sqrt().reshape(-1, *[1] * (z.ndim - 1))
         epsilon = (epsilon_std * size).clamp(min=STABILISER)
-    ratio = relevance.reshape(z.shape) / (z + torch.where(z >= 0, epsilon, -epsilon))
-    gradients = torch.autograd.grad(total, parts, ratio)
+    if epsilon is not None:
+        z = z + torch.where(z >= 0, epsilon, -epsilon)
+    ratio = relevance.reshape(z.shape) / z
+    if own:
+        gradients = [input_gradient(ratio, terms[0][1], parts[0].shape, *geometry(layer.module))]
+    else:
+        gradients = torch.autograd.grad(total, parts, ratio)
     received = sum(part.detach() * gradient for part, gradient in zip(parts, gradients, strict=True))
-    return received.unflatten(1, (-1, width)).sum(dim=1)
+    return received if received.shape[1] == width else received.unflatten(1, (-1, width)).sum(dim=1)
 
 
 def _joined(terms: Sequence[Term], layer: ChainLayer) -> Sequence[Term]:
-    """Return the terms of a 3D convolution as one with more channels, where that means the same.
-
-    One pass instead of several. A single channel gets one of zeros beside it: for tensors with one channel torch picks
-    a layout of memory in which the gradient of a convolution takes up to five times as long on a CPU.
-    """
-    if not isinstance(layer.module, nn.Conv3d) or layer.module.groups > 1:
+    """Return the terms of a 3D convolution as one with more channels, where that means the same: one pass."""
+    if not isinstance(layer.module, nn.Conv3d) or layer.module.groups > 1 or len(terms) == 1:
         return terms
-    parts, weights = [part for part, _, _ in terms], [weight for _, weight, _ in terms]
-    if len(terms) == parts[0].shape[1] == 1:
-        parts, weights = [parts[0], torch.zeros_like(parts[0])], [weights[0], torch.zeros_like(weights[0])]
-    joined = [torch.cat(tensors, dim=1).to(memory_format=torch.channels_last_3d) for tensors in (parts, weights)]
+    joined = [
+        torch.cat(tensors, dim=1) for tensors in ([part for part, *_ in terms], [weight for _, weight, _ in terms])
+    ]
+    joined = [tensor.to(memory_format=torch.channels_last_3d) for tensor in joined]
     return [(*joined, terms[0][2])]
+
+
+def _own_gradient(layer: ChainLayer, terms: Sequence[Term]) -> bool:
+    """Whether the gradient of the only term is quicker by `input_gradient`."""
+    module, part = layer.module, terms[0][0]
+    if not isinstance(module, nn.Conv3d) or len(terms) > 1 or part.shape[1] > 2 or part.device.type != "cpu":
+        return False
+    return module.groups == 1 and module.padding_mode == "zeros"

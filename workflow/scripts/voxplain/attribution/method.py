@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from voxplain.base.errors import InputError
+from voxplain.models.quickening import quickened
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ class Context:
         Mean image of the population, in the units of the images.
     noise_model : TrainedNoise or None
         For ``noise``: what `voxplain.attribution.noise_training.train_noise` gave.
+    prepared : object
+        What `Method.prepare` found out about the network; None where it was not asked.
     """
 
     participant_ids: Sequence[str]
     seed: int = 0
     mean_image: Tensor | None = None
     noise_model: object | None = None
+    prepared: object | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class Method:
         would bring): its signs follow the class that the person belongs to.
     explains_probability : bool
         The method lowers the probability of one class; a contrast of two classes then means the predicted class.
+    prepare : callable or None
+        ``prepare(model, image, settings) -> (network, prepared)``, called once before the first batch with one image
+        [1, 1, D, H, W]: a frozen copy in evaluation mode that gives what the method needs sooner, and what every batch
+        would find out anew, for `Context.prepared`. None: the function gets a copy with the layers that the model has,
+        but for folded BatchNorm.
     """
 
     name: str
@@ -86,6 +95,12 @@ class Method:
     signed: bool = True
     contribution: bool = False
     explains_probability: bool = False
+    prepare: Callable[[nn.Module, Tensor, object], tuple[nn.Module, object]] | None = None
+
+
+def prepare_gradients(model: nn.Module, image: Tensor, settings: object) -> tuple[nn.Module, None]:
+    """Prepare methods that need nothing but the network's outputs and the gradients of its input."""
+    return quickened(model, image), None
 
 
 def weighted_score(logits: Tensor, targets: Tensor) -> Tensor:

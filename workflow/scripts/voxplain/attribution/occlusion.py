@@ -73,7 +73,7 @@ def occlusion(
     if settings.window > min(shape):
         raise InputError(f"window: a cube of {settings.window} voxels does not fit into an image of {shape}")
     baselines = baseline_images(images, settings.baseline, 0.0, context)
-    at_once = images_at_once(network, images[:1], settings.memory_mb, gradients=False)
+    at_once = context.prepared or images_at_once(network, images[:1], settings.memory_mb, gradients=False)
     score = scores_of(network, images, targets, at_once)
     covers = [covering_matrix(size, settings.window, settings.stride).to(images) for size in shape]
     positions = [matrix.shape[1] for matrix in covers]

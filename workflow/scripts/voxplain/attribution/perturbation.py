@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from voxplain.attribution.method import Attribution, Context
 from voxplain.attribution.perturbation_answer import Answer
+from voxplain.attribution.perturbation_objective import Objective
 from voxplain.attribution.perturbation_settings import PerturbationSettings
 from voxplain.attribution.separable import along_axes, blurring_matrix, box_taps, gaussian_taps, upsampling_matrix
 from voxplain.base.errors import InputError
@@ -55,43 +56,54 @@ def perturbation(
     answer = Answer.of(network, images, targets, settings)
     original = images[:, 0]
     replacement = _replacement(original, settings, context)
-    shifts = _shifts(context, settings)
-    best = _Best.start(len(images), coarse, settings.initial, images.device)
-    state = _Adam.start(len(images), coarse, settings.initial, images.device)
-    active = torch.arange(len(images), device=images.device)
-    history = torch.zeros((settings.iterations, len(images)), device=images.device)
-
-    for step in range(settings.iterations):
-        mask = state.mask.requires_grad_()
-        with torch.enable_grad():
-            full = along_axes(mask, enlarge)
-            moved = _moved(original[active], replacement[active], full, shifts[active.tolist(), step], settings)
-            p = answer.tempered(network(moved.flatten(0, 1)[:, None]), active.repeat_interleave(settings.jitters))
-            p = (p - settings.hinge).clamp(min=0).unflatten(0, (len(active), -1)).mean(dim=1)
-            ramp = min(1.0, step / settings.ramp) if settings.ramp else 1.0
-            objective = p + ramp * (
-                settings.l1 * (1 - mask).mean(dim=(1, 2, 3)) + settings.tv * _variation(full, settings.beta)
-            )
-            (gradient,) = torch.autograd.grad(objective.sum(), mask)
-        history[step, active] = objective.detach()
-        best.note(active, state.mask.detach(), objective.detach(), step, settings.best_after)
-        state.descend(gradient, settings, step)
-        if _time_to_look(step, settings):
-            moving = ~_settled(history[: step + 1, active], settings)
-            if not moving.all():
-                best.finish(active[~moving], state.mask[~moving], step + 1, settings.best_after)
-                active, state = active[moving], state.kept(moving)
-            if not len(active):
-                break
-    best.finish(active, state.mask, settings.iterations, settings.best_after)
+    masks, iterations = _optimised(
+        Objective.of(network, answer, enlarge, original, replacement, settings),
+        _Adam.start(len(images), coarse, settings.initial, images.device),
+        _shifts(context, settings),
+        settings,
+    )
 
     with torch.no_grad():
-        final = _mixed(original, replacement, along_axes(best.mask, enlarge))
+        final = replacement + along_axes(masks, enlarge) * (original - replacement)
         after = answer.probability(network(final[:, None]))
-    maps = along_axes(1 - best.mask, upsample).clamp(0, 1)
-    return Attribution(
-        maps, answer.probability(answer.outputs).cpu().numpy(), after.cpu().numpy(), best.iterations.cpu().numpy()
-    )
+    maps = along_axes(1 - masks, upsample).clamp(0, 1)
+    return Attribution(maps, answer.probability(answer.outputs).cpu().numpy(), after.cpu().numpy(), iterations)
+
+
+def _optimised(
+    objective: Objective, state: "_Adam", shifts: np.ndarray, settings: PerturbationSettings
+) -> tuple[Tensor, np.ndarray]:
+    """Return every person's final mask and number of steps; people who have converged leave the batch."""
+    masks, iterations = torch.empty_like(state.mask), np.full(len(shifts), settings.iterations)
+    people = np.arange(len(shifts))  # who is still optimised
+    lowest = _Lowest.of(state.mask)
+    history: list[Tensor] = []
+
+    for step in range(settings.iterations):
+        ramp = min(1.0, step / settings.ramp) if settings.ramp else 1.0
+        value, gradient = objective.at(state.mask, shifts[people, step], ramp)
+        history.append(value)
+        if settings.best_after is not None and step > settings.best_after:
+            lowest = lowest.or_rather(state.mask, value)
+        state.descend(gradient, settings, step)
+        if not _time_to_look(step, settings):
+            continue
+        moving = ~_settled(torch.stack(history), settings)
+        stay = moving.cpu().numpy()
+        if not stay.all():
+            masks[people[~stay]] = lowest.else_(state.mask)[~moving]
+            iterations[people[~stay]] = step + 1
+            people, state, lowest, objective = (
+                people[stay],
+                state.kept(moving),
+                lowest.kept(moving),
+                objective.of_people(moving),
+            )
+            history = [values[moving] for values in history]
+        if not len(people):
+            return masks, iterations
+    masks[people] = lowest.else_(state.mask)
+    return masks, iterations
 
 
 @dataclass
@@ -116,42 +128,38 @@ class _Adam:
         rate = settings.learning_rate
         if settings.lr_step:
             rate *= settings.lr_gamma ** (step // settings.lr_step)
-        self.first = BETAS[0] * self.first + (1 - BETAS[0]) * gradient
-        self.second = BETAS[1] * self.second + (1 - BETAS[1]) * gradient**2
-        self.largest = torch.maximum(self.largest, self.second)
-        second = self.largest if settings.amsgrad else self.second
-        scale = (second / (1 - BETAS[1] ** (step + 1))).sqrt() + EPSILON
-        moved = self.mask.detach() - rate * self.first / (1 - BETAS[0] ** (step + 1)) / scale
-        self.mask = moved.clamp(0, 1)
+        self.first.lerp_(gradient, 1 - BETAS[0])
+        self.second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        second = self.second
+        if settings.amsgrad:
+            second = torch.maximum(self.largest, self.second, out=self.largest)
+        scale = (second / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(EPSILON)
+        self.mask = self.mask.addcdiv(self.first, scale, value=-rate / (1 - BETAS[0] ** (step + 1))).clamp_(0, 1)
 
 
 @dataclass
-class _Best:
-    """The mask that each person ends with: the last one, or the one of the lowest objective after some step."""
+class _Lowest:
+    """The masks of the lowest objective so far."""
 
     mask: Tensor
     objective: Tensor
-    iterations: Tensor
 
     @classmethod
-    def start(cls, people: int, shape: Sequence[int], initial: float, device: torch.device) -> "_Best":
-        return cls(
-            torch.full((people, *shape), float(initial), device=device),
-            torch.full((people,), torch.inf, device=device),
-            torch.zeros(people, dtype=torch.long, device=device),
+    def of(cls, mask: Tensor) -> "_Lowest":
+        return cls(mask, torch.full((len(mask),), torch.inf, device=mask.device))
+
+    def kept(self, keep: Tensor) -> "_Lowest":
+        return _Lowest(self.mask[keep], self.objective[keep])
+
+    def or_rather(self, mask: Tensor, objective: Tensor) -> "_Lowest":
+        better = objective <= self.objective
+        return _Lowest(
+            torch.where(better[:, None, None, None], mask, self.mask), torch.where(better, objective, self.objective)
         )
 
-    def note(self, people: Tensor, masks: Tensor, objective: Tensor, step: int, best_after: int | None) -> None:
-        if best_after is None or step <= best_after:
-            return
-        better = objective <= self.objective[people]
-        self.objective[people[better]] = objective[better]
-        self.mask[people[better]] = masks[better]
-
-    def finish(self, people: Tensor, masks: Tensor, iterations: int, best_after: int | None) -> None:
-        self.iterations[people] = iterations
-        unnoted = self.objective[people].isinf()
-        self.mask[people[unnoted]] = masks.detach()[unnoted]
+    def else_(self, mask: Tensor) -> Tensor:
+        """Return the masks, and `mask` where none has been noted."""
+        return torch.where(self.objective.isinf()[:, None, None, None], mask, self.mask)
 
 
 def _blur(shape: Sequence[int], settings: PerturbationSettings, sigma: float, like: Tensor) -> list[Tensor]:
@@ -178,43 +186,6 @@ def _shifts(context: Context, settings: PerturbationSettings) -> np.ndarray:
         stream(context.seed, "perturbation", p).integers(settings.jitter, size=size) for p in context.participant_ids
     ]
     return np.stack(draws)
-
-
-def _mixed(original: Tensor, replacement: Tensor, full: Tensor) -> Tensor:
-    return replacement + full * (original - replacement)
-
-
-def _moved(
-    original: Tensor, replacement: Tensor, full: Tensor, shifts: np.ndarray, settings: PerturbationSettings
-) -> Tensor:
-    """Return the mixed images under the network at every shift, [n, jitters, D, H, W].
-
-    By default the mixed image moves, by at most ``jitter // 2`` voxels either way, so that a mask voxel stays where it
-    is in the brain. With `paper_jitter` only the image moves (eq. 2), from its place up to ``jitter - 1`` voxels
-    towards the origin, and zeros follow: a mask voxel then stands for brain that lies, on average,
-    ``(jitter - 1) / 2`` voxels further on.
-    """
-    windows = [
-        [tuple(slice(s, s + n) for s, n in zip(shift, original.shape[1:], strict=True)) for shift in person]
-        for person in shifts.tolist()
-    ]
-    if settings.paper_jitter:
-        pad = (0, settings.jitter - 1) * 3
-        originals, replacements = nn.functional.pad(original, pad), nn.functional.pad(replacement, pad)
-        cut = [
-            torch.stack([torch.stack([v[i][w] for w in ws]) for i, ws in enumerate(windows)])
-            for v in (originals, replacements)
-        ]
-        return _mixed(*cut, full[:, None])
-    before = settings.jitter // 2
-    pad = (before, settings.jitter - 1 - before) * 3
-    mixed = nn.functional.pad(_mixed(original, replacement, full)[:, None], pad, mode="replicate")[:, 0]
-    return torch.stack([torch.stack([mixed[i][w] for w in ws]) for i, ws in enumerate(windows)])
-
-
-def _variation(full: Tensor, beta: float) -> Tensor:
-    """Total variation of eq. 3 as a mean over voxels and a sum over axes, [n]."""
-    return sum(full.diff(dim=axis).abs().pow(beta).mean(dim=(1, 2, 3)) for axis in (1, 2, 3))
 
 
 def _time_to_look(step: int, settings: PerturbationSettings) -> bool:

@@ -47,18 +47,24 @@ class Answer:
         classes = torch.where(one_class, targets.argmax(dim=1), outputs.argmax(dim=1))
         return cls(outputs, classes, temperatures(outputs, classes, settings.confidence), settings.output_sd)
 
+    def of_people(self, keep: Tensor) -> "Answer":
+        """Return what is lowered for some of the people, by a boolean or by numbers."""
+        classes = None if self.classes is None else self.classes[keep]
+        return Answer(self.outputs[keep], classes, self.temperature[keep], self.output_sd)
+
     def probability(self, outputs: Tensor) -> Tensor:
-        """Return what the network itself says, [n], for the outputs of one image per person."""
-        return self._lowered(outputs, slice(None), 1.0)
+        """Return what the network itself says, [n], for the outputs [n, outputs] of one image per person."""
+        return self._lowered(outputs[:, None], 1.0)[:, 0]
 
-    def tempered(self, outputs: Tensor, people: Tensor) -> Tensor:
-        """Return what is optimised, [m], for the outputs of m images of the given people."""
-        return self._lowered(outputs, people, self.temperature[people][:, None])
+    def tempered(self, outputs: Tensor) -> Tensor:
+        """Return what is optimised, [n, m], for the outputs [n, m, outputs] of m images per person."""
+        return self._lowered(outputs, self.temperature[:, None, None])
 
-    def _lowered(self, outputs: Tensor, people, temperature) -> Tensor:
+    def _lowered(self, outputs: Tensor, temperature: Tensor | float) -> Tensor:
         if self.classes is None:
-            return torch.exp(-(((outputs - self.outputs[people])[:, 0] / self.output_sd) ** 2))
-        return (outputs / temperature).softmax(dim=1).gather(1, self.classes[people][:, None])[:, 0]
+            return torch.exp(-(((outputs - self.outputs[:, None])[..., 0] / self.output_sd) ** 2))
+        classes = self.classes[:, None, None].expand(-1, outputs.shape[1], 1)
+        return (outputs / temperature).softmax(dim=2).gather(2, classes)[..., 0]
 
 
 def temperatures(logits: Tensor, classes: Tensor, confidence: float | None) -> Tensor:

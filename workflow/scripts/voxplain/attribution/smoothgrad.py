@@ -58,7 +58,7 @@ def smoothgrad(
     from captum.attr import Saliency  # here, because the other methods need not wait for it
 
     images = images.detach()
-    at_once = images_at_once(network, images[:1], settings.memory_mb)
+    at_once = context.prepared or images_at_once(network, images[:1], settings.memory_mb)
     score = scores_of(network, images, targets, at_once)
     saliency = Saliency(lambda volumes, weights: weighted_score(network(volumes), weights))
     # The mean of equal gradients would differ from the gradient by rounding.

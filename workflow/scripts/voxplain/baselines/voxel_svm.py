@@ -1,6 +1,6 @@
 """A support vector machine with an RBF kernel on all voxels, from the images' dot products."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,14 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, SVR
 
 from voxplain.base.errors import refuse
-from voxplain.baselines.kernel import gamma_scale, rbf_kernel, residualise
+from voxplain.baselines.kernel import ROWS_AT_ONCE, DotProducts, gamma_scale, rbf_kernel, reading, residualise
 from voxplain.baselines.nested import inner_splits
 from voxplain.baselines.predictions import class_predictions, value_predictions
 from voxplain.models.answers import Answers
 
 SPLIT_ADVICE = (
     "The SVM's probabilities are fitted to held-out decision values, even when no setting is searched: ask for fewer "
-    "folds, get more people, or take svm out of baselines.models."
+    "folds, get more people, raise baselines.models.svm.people, or take svm out of baselines.models."
 )
 DEFAULTS = {"C": 1.0, "gamma": "scale", "epsilon": 0.1}
 
@@ -37,6 +37,8 @@ def fit_voxel_svm(
     groups: Sequence[object] | None = None,
     confounder: Sequence[float] | None = None,
     inner_folds: int = 5,
+    squares: np.ndarray | None = None,
+    sample: Sequence[int] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train on some people and predict others; nothing is learned from the others.
 
@@ -46,11 +48,12 @@ def fit_voxel_svm(
     Parameters
     ----------
     products, sums : array [n, n], [n]
-        Of `voxplain.baselines.kernel.dot_products`.
+        Of `voxplain.baselines.kernel.dot_products`; or with a sample, [n, m], of its `dot_products_with`. Products may
+        be memory-mapped: what is needed of them is copied.
     voxels : int
         Per image.
     train, test : sequence of int
-        Rows of the training people, and of those to be predicted.
+        Rows of the training people, who belong to the sample where there is one, and of those to be predicted.
     targets : sequence [n]
         Those of the test people are not looked at.
     task : {'classification', 'regression'}
@@ -68,6 +71,10 @@ def fit_voxel_svm(
         Regressed out of every voxel, with slopes learned from the training people of whatever split is fitted; needed
         for the training and test people only.
     inner_folds : int
+    squares : array [n], optional
+        Dot products of the images with themselves; needed with a sample.
+    sample : sequence of int [m], optional
+        Rows whose products with everybody are the columns of `products`; by default everybody's are.
 
     Returns
     -------
@@ -91,7 +98,7 @@ def fit_voxel_svm(
         _check_classes(known.values, labels)
     used = np.concatenate([train, test])
     nuisance = None if confounder is None else np.asarray(confounder, dtype=float)[used]
-    images = _Images(products[np.ix_(used, used)], sums[used], voxels, nuisance)
+    images = _Images(_products_of(products, squares, sums, used, train, sample), voxels, nuisance)
     grid = _grid(settings, task)
     splits = []
     if known.classification or len(grid) > 1:
@@ -117,30 +124,67 @@ def fit_voxel_svm(
 class _Images:
     """What is known of the images: training people first, then those to be predicted."""
 
-    products: np.ndarray
-    sums: np.ndarray
+    products: DotProducts
     voxels: int
     confounder: np.ndarray | None
+
+
+def _products_of(
+    products: np.ndarray,
+    squares: np.ndarray | None,
+    sums: np.ndarray,
+    used: np.ndarray,
+    train: np.ndarray,
+    sample: Sequence[int] | None,
+) -> DotProducts:
+    """Copy what a fold needs: products of everybody who is used with the training people, who come first."""
+    if sample is None:
+        between = _part(products, used, used)
+        return DotProducts(between, np.diag(between), sums[used])
+    column = np.full(len(products), -1)
+    column[np.asarray(sample)] = np.arange(len(sample))
+    strangers = train[column[train] < 0]
+    if strangers.size:
+        raise ValueError(f"rows {strangers} would be trained on, but are not in the sample")
+    return DotProducts(_part(products, used, column[train]), np.asarray(squares)[used], sums[used])
+
+
+def _part(products: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    part = np.empty((len(rows), len(columns)))
+    with reading(products) as read:
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            part[some] = read(rows[some], 0, products.shape[1])[:, columns]
+    return part
 
 
 def _decide(
     images: _Images, train: np.ndarray, test: np.ndarray, known: Answers, settings: Mapping[str, object]
 ) -> tuple[np.ndarray, float]:
     """Fit on the rows `train`; return decision values (or predicted targets) of the rows `test`, and gamma."""
-    products, sums = images.products, images.sums
+    products = images.products
     if images.confounder is not None:
-        products, sums = residualise(products, sums, train, images.confounder)
+        products = residualise(products, train, images.confounder)
     gamma = settings["gamma"]
     if gamma == "scale":
-        gamma = gamma_scale(products, sums, images.voxels, train)
-    within, across = (rbf_kernel(products, rows, train, gamma) for rows in (train, test))
+        gamma = gamma_scale(products, images.voxels, train)
+    within = rbf_kernel(products, train, train, gamma)
     values = known.values[train]
     if known.classification:
         machine = SVC(C=settings["C"], kernel="precomputed").fit(within, values)
-        return machine.decision_function(across), gamma
+        return _of_each(machine.decision_function, products, test, train, gamma), gamma
     mean, sd = values.mean(), values.std() or 1.0
     machine = SVR(C=settings["C"], epsilon=settings["epsilon"], kernel="precomputed")
-    return machine.fit(within, (values - mean) / sd).predict(across) * sd + mean, gamma
+    machine.fit(within, (values - mean) / sd)
+    return _of_each(machine.predict, products, test, train, gamma) * sd + mean, gamma
+
+
+def _of_each(
+    say: Callable[[np.ndarray], np.ndarray], products: DotProducts, test: np.ndarray, train: np.ndarray, gamma: float
+) -> np.ndarray:
+    """Return what a machine says of each test person; some at a time, so that their kernel takes little memory."""
+    parts = [test[first : first + ROWS_AT_ONCE] for first in range(0, len(test), ROWS_AT_ONCE)]
+    return np.concatenate([say(rbf_kernel(products, rows, train, gamma)) for rows in parts])
 
 
 def _search(
@@ -178,7 +222,8 @@ def _check_classes(classes: np.ndarray, labels: Sequence[str]) -> None:
         refuse(
             f"Nobody of these classes is among the {len(classes)} training people",
             absent,
-            "Ask for other folds; a residualised model leaves out people whose head size is not known.",
+            "Ask for other folds, or raise baselines.models.svm.people; a residualised model leaves out people whose "
+            "head size is not known.",
         )
 
 

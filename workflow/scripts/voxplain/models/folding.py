@@ -36,9 +36,9 @@ def fold_batchnorm(model: nn.Module, example: torch.Tensor | None = None) -> nn.
     """
     plain = frozen_copy(model)
     folded = frozen_copy(model)
-    if not _fold_neighbours(folded):
+    if not fold_neighbours(folded):
         return plain
-    difference, tolerance = _compare(plain, folded, example)
+    difference, tolerance = largest_difference(plain, folded, example)
     if difference <= tolerance:
         return folded
     warnings.warn(
@@ -54,12 +54,9 @@ def frozen_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
-def _fold_neighbours(model: nn.Module) -> int:
-    """Fold in place; return how many BatchNorm layers were folded."""
-    uses: dict[int, int] = {}
-    for _, module in model.named_modules(remove_duplicate=False):
-        uses[id(module)] = uses.get(id(module), 0) + 1
-    folded = 0
+def fold_neighbours(model: nn.Module) -> int:
+    """Fold BatchNorm of a frozen network in place, as `fold_batchnorm` says; return how many layers were folded."""
+    uses, folded = uses_of(model), 0
     for parent in model.modules():
         # A subclass with a forward of its own may use its children in another order.
         if type(parent).forward is not nn.Sequential.forward:
@@ -79,8 +76,24 @@ def _fold_neighbours(model: nn.Module) -> int:
     return folded
 
 
-def _compare(plain: nn.Module, folded: nn.Module, example: torch.Tensor | None) -> tuple[float, float]:
-    """Return the largest difference between the outputs and the difference that rounding explains."""
+def uses_of(model: nn.Module) -> dict[int, int]:
+    """Return in how many places of a network each module stands, by the module's id."""
+    uses: dict[int, int] = {}
+    for _, module in model.named_modules(remove_duplicate=False):
+        uses[id(module)] = uses.get(id(module), 0) + 1
+    return uses
+
+
+def largest_difference(plain: nn.Module, folded: nn.Module, example: torch.Tensor | None) -> tuple[float, float]:
+    """Return the largest difference between the outputs and the difference that rounding explains.
+
+    Parameters
+    ----------
+    plain, folded : nn.Module
+    example : tensor [n, 1, D, H, W] or None
+        Input, of which the first image is passed. None: seeded noise of ``plain.shape``; without that either nothing
+        is compared.
+    """
     weights = next(plain.parameters())
     if example is None:
         shape = getattr(plain, "shape", None)

@@ -15,8 +15,8 @@ READ_AT_ONCE = 64
 class Volumes:
     """Batches of volumes of some rows of the stack.
 
-    On a GPU the rows are copied once when they fit, otherwise batch by batch through pinned memory. On the CPU the
-    memory map is read batch by batch: the operating system keeps what fits.
+    On a GPU the rows are copied once when they fit, otherwise batch by batch through pinned memory, while the GPU
+    computes. On the CPU the memory map is read batch by batch: the operating system keeps what fits.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Volumes:
     def batch(self, places: Sequence[int]) -> torch.Tensor:
         """Return the volumes at some places as float32 [n, 1, D, H, W] on the device."""
         if self.resident is not None:
-            return self.resident[torch.as_tensor(places, device=self.device)].unsqueeze(1)
+            return self.resident[places_on(self.device, places)].unsqueeze(1)
         return self._read(self.rows[np.asarray(places)]).to(self.device, non_blocking=True).unsqueeze(1)
 
     def _read(self, rows: np.ndarray) -> torch.Tensor:
@@ -60,6 +60,12 @@ class Volumes:
         for start in range(0, len(self.rows), READ_AT_ONCE):
             resident[start : start + READ_AT_ONCE] = self._read(self.rows[start : start + READ_AT_ONCE])
         return resident
+
+
+def places_on(device: torch.device, places: Sequence[int]) -> torch.Tensor:
+    """Return places as a tensor on the device; a GPU goes on computing meanwhile."""
+    numbers = torch.as_tensor(np.asarray(places))
+    return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers
 
 
 def check_rows(stack: np.ndarray, rows: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from voxplain.base.errors import InputError
 from voxplain.models.answers import Answers
+from voxplain.models.loading import places_on
 
 
 class Objective:
@@ -55,7 +56,7 @@ class Objective:
 
     def __call__(self, outputs: torch.Tensor, places: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mean loss and the mean measure (scalars; no gradient in the second) of a batch's outputs."""
-        wanted = self.wanted[torch.as_tensor(places, device=self.wanted.device)]
+        wanted = self.wanted[places_on(self.wanted.device, places)]
         # Mixed precision ends here: a loss in 16 bits is too coarse.
         outputs = outputs.float()
         if self.sd is None:

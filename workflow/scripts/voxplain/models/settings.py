@@ -35,7 +35,8 @@ class TrainingSettings:
     validation_fraction : float
         Share held out for ``best``.
     amp : {'auto', 'never'}
-        ``auto``: mixed precision on a GPU (bfloat16, or float16 with a scaled loss where that is missing).
+        ``auto``: mixed precision on a GPU (bfloat16, or float16 with a scaled loss where that is missing) and on a CPU
+        that multiplies bfloat16 itself. ``never``: float32.
 
     Raises
     ------

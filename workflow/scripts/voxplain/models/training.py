@@ -60,9 +60,9 @@ def train(
 ) -> TrainedModel:
     """Train a network.
 
-    On a CPU the result depends on the arguments and torch's number of threads alone, to the last bit, also when the
-    training was interrupted and resumed. On a GPU the backward pass of max-pooling adds in no fixed order: there two
-    trainings agree to rounding only.
+    On a CPU of one kind the result depends on the arguments and torch's number of threads alone, to the last bit, also
+    when the training was interrupted and resumed. On a GPU the backward pass of max-pooling adds in no fixed order:
+    there two trainings agree to rounding only.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ class _Training:
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.half = _half_precision(device) if settings.amp == "auto" else None
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
+        self.precision = training_precision(device, settings.amp)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.history: list[dict[str, object]] = []
         self.best: dict[str, torch.Tensor] = {}
         self.key = fingerprint(
@@ -152,7 +152,7 @@ class _Training:
             fitted=self.fitted,
             images=np.array([stack[row].sum(dtype=np.float64) for row in rows]),
             weights=[[name, list(tensor.shape)] for name, tensor in self.model.state_dict().items()],
-            software=[torch.__version__, device.type],
+            software=[torch.__version__, device.type, str(self.precision)],
         )
 
     def run(self, folder: str | Path | None) -> TrainedModel:
@@ -184,7 +184,7 @@ class _Training:
         totals = torch.zeros(3, device=self.device)
         for places in batches(order, self.settings.batch_size, drop_single=True):
             self.optimiser.zero_grad()
-            with torch.autocast(self.device.type, dtype=self.half, enabled=self.half is not None):
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
                 outputs = self.model(self.volumes.batch(places))
             loss, measure = self.objective(outputs, places)
             self.scaler.scale(loss).backward()
@@ -248,6 +248,7 @@ class _Training:
             "epoch": epoch,
             "people_trained": len(self.fitted),
             "people_validated": len(self.validated),
+            "precision": str(self.precision).removeprefix("torch."),
         }
         return TrainedModel(self.model.eval(), history, metadata)
 
@@ -258,8 +259,31 @@ def batches(places: np.ndarray, size: int, drop_single: bool = False) -> list[np
     return cut[:-1] if drop_single and len(cut) > 1 and len(cut[-1]) == 1 else cut
 
 
-def _half_precision(device: torch.device) -> torch.dtype | None:
-    """Return the 16-bit type that a GPU computes fast; None on a CPU."""
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+def training_precision(device: torch.device, amp: str) -> torch.dtype:
+    """Return the type in which a training multiplies: 16 bits where the device is faster at them.
+
+    Weights, their updates, the loss and everything outside the training steps stay in float32.
+
+    Parameters
+    ----------
+    device : torch.device
+    amp : {'auto', 'never'}
+        See `TrainingSettings`.
+
+    Returns
+    -------
+    torch.dtype
+        ``float32``, ``bfloat16``, or ``float16``, whose gradients need a scaled loss.
+    """
+    if amp == "never":
+        return torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if _processor_multiplies_bfloat16() else torch.float32
+
+
+def _processor_multiplies_bfloat16() -> bool:
+    # Plain AVX-512 would only emulate it, and slower than float32. ARM's instructions are left out because torch's
+    # convolutions of volumes are not known to use them.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.11 does not tell
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
