@@ -38,6 +38,7 @@ from voxplain.models.fold import train_and_test
 from voxplain.models.metrics import fold_metrics
 from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
+from voxplain.models.training import training_precision
 from voxplain.population.threshold import top_voxels
 
 COLUMNS = ["mode", "share", "draw", "metric", "value", "volume", "n", "n_train"]
@@ -150,7 +151,7 @@ def retrain(
         "people": people[["participant_id", "fold", "target"]].to_numpy().tolist(),
         "families": None if families is None else pd.factorize(families)[0],
         "images": np.array([volume.sum(dtype=np.float64) for volume in stack]),
-        "software": [torch.__version__, torch.device(device).type],
+        "software": [torch.__version__, torch.device(device).type, str(training_precision(device, settings.amp))],
     }
     average = mean_image(stack, training)
     folder = Path(folder)

@@ -16,6 +16,7 @@ from voxplain.models.exchange import draw_exchange, exchangeable_blocks
 from voxplain.models.fold import train_and_test
 from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
+from voxplain.models.training import training_precision
 
 
 def cross_validate(
@@ -66,7 +67,7 @@ def cross_validate(
         people=people[["participant_id", "fold", "target"]].to_numpy().tolist(),
         families=None if families is None else pd.factorize(families)[0],
         images=np.array([volume.sum(dtype=np.float64) for volume in stack]),
-        software=[torch.__version__, torch.device(device).type],
+        software=[torch.__version__, torch.device(device).type, str(training_precision(device, settings.amp))],
     )
     folder = Path(folder) / key
     folder.mkdir(parents=True, exist_ok=True)

@@ -259,7 +259,7 @@ def batches(places: np.ndarray, size: int, drop_single: bool = False) -> list[np
     return cut[:-1] if drop_single and len(cut) > 1 and len(cut[-1]) == 1 else cut
 
 
-def training_precision(device: torch.device, amp: str) -> torch.dtype:
+def training_precision(device: torch.device | str, amp: str) -> torch.dtype:
     """Return the type in which a training multiplies: 16 bits where the device is faster at them.
 
     Weights, their updates, the loss and everything outside the training steps stay in float32.
@@ -277,7 +277,7 @@ def training_precision(device: torch.device, amp: str) -> torch.dtype:
     """
     if amp == "never":
         return torch.float32
-    if device.type == "cuda":
+    if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if _processor_multiplies_bfloat16() else torch.float32
 
