@@ -10,6 +10,7 @@ Seconds are medians over repetitions that take turns. Ratios bear a noisy machin
 
 import argparse
 import importlib
+import os
 import time
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def main() -> None:
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    # Contenders hold the GPU at once, each in a process of its own.
+    os.environ.setdefault("VOXPLAIN_JOBS_PER_GPU", "8")
     rows: list[Row] = []
     for name in names:
         start = time.perf_counter()

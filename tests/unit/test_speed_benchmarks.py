@@ -15,6 +15,7 @@ def importable(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
 
 
+@pytest.mark.slow  # twenty processes, each with its own imports
 @pytest.mark.parametrize(
     "name", ["reading", "training_speed", "perturbation_maps", "map_methods", "population_maps", "planning"]
 )

@@ -1,4 +1,5 @@
 import json
+import time
 
 import nibabel as nib
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from voxplain.attribution import explaining
 from voxplain.attribution.explaining import explain_people, partial_key
 from voxplain.attribution.registry import Explainer, explain
 from voxplain.base.errors import InputError
@@ -111,6 +113,44 @@ def test_an_interrupted_job_goes_on(job, tmp_path, monkeypatch):
     for file in undisturbed.iterdir():
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
     assert not partial.exists()
+
+
+def test_an_error_in_writing_ends_the_job(job, tmp_path, monkeypatch):
+    real = explaining.write_image
+
+    def failing(data, affine, path):
+        if "a1" in path.name:
+            raise OSError("no space left on device")
+        real(data, affine, path)
+
+    monkeypatch.setattr(explaining, "write_image", failing)
+    with pytest.raises(OSError, match="no space left on device"):
+        job()
+    assert not (tmp_path / "out").exists()
+    assert "a1" not in [p.stem for p in (tmp_path / "partial" / "out").glob("*.json")]
+    monkeypatch.undo()
+    assert len(list(job().glob("sub-*"))) == 4
+
+
+def test_maps_are_written_in_order_and_few_wait(job, monkeypatch):
+    made, written, ahead = [], [], []
+    real_explain, real_keep = Explainer.__call__, explaining._keep
+
+    def explain_some(self, images, targets, participant_ids, batch_size):
+        made.extend(participant_ids)
+        ahead.append(len(made) - len(written))
+        return real_explain(self, images, targets, participant_ids, batch_size)
+
+    def keep(partial, person, *more):
+        time.sleep(0.02)
+        written.append(person)
+        real_keep(partial, person, *more)
+
+    monkeypatch.setattr(Explainer, "__call__", explain_some)
+    monkeypatch.setattr(explaining, "_keep", keep)
+    job(batch_size=1)
+    assert written == IDS
+    assert max(ahead) <= 3
 
 
 def test_a_map_without_its_row_is_made_again(job, tmp_path):

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -127,16 +129,17 @@ def explain_people(
         if waiting:
             first = torch.from_numpy(_images(stack, [rows[waiting[0]]]))
             explain = Explainer(method, model.to(device), first, seed, mean_image, noise_model, **options)
-        for part in batches_of(len(waiting), batch_size):
-            batch = waiting[part]
-            images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
-            true = [_plain(targets_true[i]) for i in batch]
-            weights = target_weights(kind, _logits(explain.network, images, kind, labels), labels, true, len(batch))
-            result = explain(images, weights, [ids[i] for i in batch], batch_size)
-            texts = explained_texts(weights, labels, probability)
-            for place, i in enumerate(batch):
-                _keep(partial, ids[i], true[place], texts[place], result, place)
-                progress.step()
+        with _meanwhile(2 * batch_size) as meanwhile:
+            for part in batches_of(len(waiting), batch_size):
+                batch = waiting[part]
+                images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
+                true = [_plain(targets_true[i]) for i in batch]
+                weights = target_weights(kind, _logits(explain.network, images, kind, labels), labels, true, len(batch))
+                result = explain(images, weights, [ids[i] for i in batch], batch_size)
+                texts = explained_texts(weights, labels, probability)
+                for place, i in enumerate(batch):
+                    meanwhile(_keep, partial, ids[i], true[place], texts[place], result, place)
+                    meanwhile(progress.step)
         _publish(partial, ids, Path(out_folder))
 
 
@@ -171,6 +174,26 @@ def _held(partial: Path) -> Iterator[None]:
         shutil.rmtree(partial, ignore_errors=True)
     finally:
         lock.release()
+
+
+@contextmanager
+def _meanwhile(most: int) -> Iterator[Callable[..., None]]:
+    """Give a function that has others called by a thread of its own, in order, while this one goes on.
+
+    At most `most` calls wait. What one of them raises is raised here, at a later call or at the end of the block, which
+    all of them are over before it is left, also by an error.
+    """
+    waiting: deque[Future] = deque()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+
+        def meanwhile(function: Callable, *arguments) -> None:
+            waiting.append(thread.submit(function, *arguments))
+            while len(waiting) > most:
+                waiting.popleft().result()
+
+        yield meanwhile
+        for call in waiting:
+            call.result()
 
 
 def _images(stack: np.ndarray, rows: Sequence[int]) -> np.ndarray:

@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from voxplain.models.folding import fold_batchnorm, fold_neighbours, frozen_copy, largest_difference, uses_of
 
+AT_ONCE = 2**24  # products of weights and gradients in memory, 64 MB
+
 
 def quickened(model: nn.Module, example: Tensor | None = None, keep: Collection[str] = ()) -> nn.Module:
     """Return a frozen copy in evaluation mode that gives the same outputs and gradients of the input sooner.
@@ -153,7 +155,7 @@ def input_gradient(
 ) -> Tensor:
     """Return the gradient of a convolution's input with few channels.
 
-    The products of weights and gradients come from one matrix product per image, and each volume of them is added where
+    The products of weights and gradients come from one matrix product per plane, and each image of them is added where
     its weight had read. Libraries of convolutions are made for many channels and compute a multiple of that: on a CPU
     this takes a tenth of the time.
 
@@ -174,19 +176,25 @@ def input_gradient(
     kernel, out = weight.shape[2:], gradient.shape[2:]
     # What the convolution read, or more of the image.
     reads = [
-        max(step * (count - 1) + wide * (size - 1) + 1, pad + voxels)
-        for step, count, wide, size, pad, voxels in zip(stride, out, dilation, kernel, padding, shape[2:], strict=True)
+        max(step * (count - 1) + wide * (size - 1) + 1, before + voxels)
+        for step, count, wide, size, before, voxels in zip(
+            stride, out, dilation, kernel, padding, shape[2:], strict=True
+        )
     ]
     whole = gradient.new_zeros(*shape[:2], *reads)
     matrix = weight.flatten(1).t()
-    for image, result in zip(gradient, whole, strict=True):
-        # The transpose of a matrix whose rows are voxels: with channels innermost no copy is made.
-        products = (matrix @ image.permute(1, 2, 3, 0).flatten(0, 2).t()).view(shape[1], -1, *out)
-        for number, place in enumerate(torch.cartesian_prod(*(torch.arange(size) for size in kernel)).tolist()):
-            where = [
-                slice(at * wide, at * wide + step * (count - 1) + 1, step)
-                for at, wide, step, count in zip(place, dilation, stride, out, strict=True)
-            ]
-            result[:, *where] += products[:, number]
-    inside = [slice(pad, pad + size) for pad, size in zip(padding, shape[2:], strict=True)]
+    at_once = max(1, AT_ONCE // (len(matrix) * out.numel()))
+    for image, result in zip(gradient.split(at_once), whole.split(at_once), strict=True):
+        # One matrix [voxels, k] a plane: with channels innermost no copy is made.
+        planes = image.permute(0, 2, 3, 4, 1).flatten(2, 3).flatten(0, 1)
+        products = nn.functional.fold(
+            matrix @ planes.transpose(1, 2), reads[1:], kernel[1:], dilation[1:], stride=stride[1:]
+        )
+        products = products.unflatten(0, (len(image), out[0])).unflatten(2, (shape[1], kernel[0]))
+        for place in range(kernel[0]):
+            start = place * dilation[0]
+            result[:, :, start : start + stride[0] * (out[0] - 1) + 1 : stride[0]] += products[
+                :, :, :, place
+            ].transpose(1, 2)
+    inside = [slice(before, before + voxels) for before, voxels in zip(padding, shape[2:], strict=True)]
     return whole[:, :, *inside]
