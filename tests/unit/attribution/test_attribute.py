@@ -9,7 +9,7 @@ from torch import nn
 
 from voxplain.attribution.method import Attribution, Method
 from voxplain.attribution.noise_model import NoiseSettings, TrainedNoise, UNet3d
-from voxplain.attribution.registry import METHODS, attribute, explain, register
+from voxplain.attribution.registry import METHODS, Explainer, attribute, batches_of, explain, register
 from voxplain.base.errors import InputError
 from voxplain.models.folding import frozen_copy
 
@@ -166,3 +166,23 @@ def test_a_new_method_is_one_registration(small_cnn, images, mixed_targets, monk
     assert torch.equal(explain("image", small_cnn, images, mixed_targets), images[:, 0])
     with pytest.raises(ValueError, match="'image' is registered already"):
         register(Method("image", None, none))
+
+
+@pytest.mark.parametrize(("count", "most", "sizes"), [(5, 4, [2, 3]), (4, 4, [4]), (9, 4, [3, 3, 3]), (1, 8, [1])])
+def test_batches_are_of_about_equal_size(count, most, sizes):
+    """A single image is slow."""
+    batches = batches_of(count, most)
+    assert [part.stop - part.start for part in batches] == sizes
+    assert [i for part in batches for i in range(count)[part]] == list(range(count))
+    assert batches_of(0, most) == []
+
+
+@pytest.mark.parametrize("name", ["gradcam", "guided_backprop", "lrp", "smoothgrad"])
+def test_what_is_the_same_for_all_people_is_done_once(name, small_cnn, images, mixed_targets):
+    """Every batch takes as many passes as the method itself needs."""
+    explain_some = Explainer(name, small_cnn, images[:1], 3, **QUICK.get(name, {}))
+    passes = []
+    explain_some.network.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
+    maps = explain_some(images, mixed_targets, IDS, 3).maps
+    assert passes == {"smoothgrad": [2, 6, 3, 8, 1]}.get(name, [2, 3])
+    assert torch.equal(maps, run(name, small_cnn, images, mixed_targets, batch_size=3))

@@ -202,3 +202,51 @@ def test_a_network_that_ends_in_a_pooling_is_a_chain():
     result = run(model, CUBES, ONE_HOT)
     np.testing.assert_allclose(result.score_before, (model(CUBES) * ONE_HOT).sum(dim=1).detach(), rtol=1e-5)
     assert result.maps.abs().max() > 0
+
+
+class Between(nn.Module):
+    """Does something in place before, between or after its two layers."""
+
+    def __init__(self, before=None, between=None, after=None):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.linear = nn.Conv3d(1, 3, 3), nn.Linear(648, 2)
+        self.functions = before, between, after
+
+    def forward(self, x):
+        before, between, after = (function or (lambda x: None) for function in self.functions)
+        before(x)
+        y = self.conv(x)
+        between(y)
+        z = self.linear(y.flatten(1))
+        after(y)
+        return z
+
+
+def test_in_place_without_consequence_is_a_chain():
+    """Nothing changes, or nothing that is still needed."""
+    expected = run(Between(), CUBES, ONE_HOT).maps
+    assert torch.equal(run(Between(between=lambda y: y.mul_(1)), CUBES, ONE_HOT).maps, expected)
+    assert torch.equal(run(Between(after=lambda y: y.zero_()), CUBES, ONE_HOT).maps, expected)
+
+
+@pytest.mark.parametrize("place", ["before", "between"])
+def test_in_place_functions_are_refused(place):
+    images = CUBES.clone()
+    with pytest.raises(InputError, match="what happens between"):
+        lrp(Between(**{place: lambda x: x.clamp_(min=0)}).eval(), images, ONE_HOT, LrpSettings(), Context(["a"] * 3))
+    assert torch.equal(images, CUBES)
+
+
+def test_the_chain_is_run_again_only_where_it_may_differ(monkeypatch):
+    def refuse_run(*arguments):
+        raise AssertionError("run again")
+
+    monkeypatch.setattr("voxplain.attribution.lrp.run_chain", refuse_run)
+    run(sequential(), CUBES, ONE_HOT)
+    run(Between(), CUBES, ONE_HOT)
+    hooked = sequential().eval()
+    hooked[0].register_forward_hook(lambda module, inputs, output: None)
+    for network in (nn.Sequential(nn.Conv3d(1, 3, 3), nn.BatchNorm3d(3), sequential()[1:]).eval(), hooked):
+        with pytest.raises(AssertionError, match="run again"):
+            lrp(network, CUBES, ONE_HOT, LrpSettings(), Context(["a"] * 3))
