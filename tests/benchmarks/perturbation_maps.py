@@ -88,6 +88,7 @@ def brains(size: Size, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def prepare(folder: str, size: Size, device: str) -> float:
     """Train a network, write what the contenders read, and return its accuracy for the people who are explained."""
     import torch
+    from safetensors.torch import save_file
     from torch.nn.functional import cross_entropy
 
     from voxplain.models.voxel_cnn import VoxelCNN
@@ -106,7 +107,8 @@ def prepare(folder: str, size: Size, device: str) -> float:
     explained, truth = brains(size, size.people, 2)
     with torch.no_grad():
         answers = torch.cat([model(part) for part in torch.from_numpy(explained).split(4)]).argmax(dim=1)
-    torch.save(model.state_dict(), Path(folder) / "weights.pt")
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, Path(folder) / "weights.safetensors")
     np.savez(Path(folder) / "people.npz", images=explained, mean=images.mean(dim=0)[0].numpy())
     return float((answers.numpy() == truth).mean())
 
@@ -114,12 +116,13 @@ def prepare(folder: str, size: Size, device: str) -> float:
 def prepared(folder: str, size: Size):
     """Return the network in evaluation mode, the images [n, 1, D, H, W] and their mean [D, H, W]."""
     import torch
+    from safetensors.torch import load_file
 
     from voxplain.models.voxel_cnn import VoxelCNN
 
     torch.set_num_threads(THREADS)
     model = VoxelCNN(shape=size.shape, channels=size.channels)
-    model.load_state_dict(torch.load(Path(folder) / "weights.pt", weights_only=True))
+    model.load_state_dict(load_file(Path(folder) / "weights.safetensors"))
     with np.load(Path(folder) / "people.npz") as file:
         return model.eval(), torch.from_numpy(file["images"]), torch.from_numpy(file["mean"])
 
