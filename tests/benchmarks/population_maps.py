@@ -277,15 +277,16 @@ def prepare_tests(folder: str, people: int, permutations: int, replicates: int) 
     outputs = [out / name for name in ("voxels.tsv", "regions.tsv", "t.nii.gz", "p.nii.gz")]
     atlases = {"boxes": (here / "atlas.nii.gz", here / "atlas.tsv")}
     known = {
-        "method": "lrp", "groups": list(CLASSES), "statistic": STATISTIC, "normalise": "none", "people": None,
-        "smoothing_fwhm_mm": FWHM_MM, "task": "classification", "alpha": 0.05, "seed": 1, "top": 10,
+        "method": "lrp", "compared": list(CLASSES), "groups": [*CLASSES, JOINT], "statistic": STATISTIC,
+        "normalise": "none", "people": None, "smoothing_fwhm_mm": FWHM_MM, "task": "classification", "alpha": 0.05,
+        "how": "difference", "seed": 1, "top": 10,
     }  # fmt: skip
 
     def work() -> None:
         infer_population.run(
-            maps_of(here), folds_of(here, people), here / "participants.tsv", here / "brain.nii.gz", atlases, *outputs,
-            out / "intervals.tsv" if replicates else None, permutations=permutations, replicates=replicates,
-            mapped=[*CLASSES, JOINT], how="difference", **known,
+            maps_of(here), folds_of(here, people), here / "participants.tsv", here / "brain.nii.gz", atlases,
+            *(outputs if permutations else [None] * len(outputs)), out / "intervals.tsv" if replicates else None,
+            permutations=permutations, replicates=replicates, **known,
         )  # fmt: skip
 
     once = timed(work)

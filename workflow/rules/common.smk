@@ -73,7 +73,8 @@ CHANGES = ("seed", "dropout", "folds", "weights", "shuffled")
 AGAIN = [f"{change}-{number}" for change in CHANGES for number in range(1, REPRODUCIBILITY[change] + 1)]
 AGAIN = AGAIN if RANDOMIZED and REPRODUCIBILITY["people"] else []
 AGAIN_FOLDS = FOLDS[: REPRODUCIBILITY["networks"]]
-SHUFFLED_FOLDS = AGAIN_FOLDS if "shuffled-1" in AGAIN else []
+RANDOMIZED_FOLDS = FOLDS[: RANDOMIZATION["networks"]]
+SHUFFLED_FOLDS = [fold for fold in AGAIN_FOLDS if fold in RANDOMIZED_FOLDS] if "shuffled-1" in AGAIN else []
 RETRAINED_FOLDS = FOLDS[: RETRAINING["networks"]] if METHODS else []
 # Benchmarks with something planted; what the config leaves open about the phantoms' depends on `full`.
 PHANTOM_BENCHMARK, PLANTED = config["phantom_benchmark"], config["planted_benchmark"]

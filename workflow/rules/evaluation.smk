@@ -6,7 +6,7 @@
 rule randomize_network:
     """How alike a method's maps are to those of the same networks with layer after layer randomised."""
     input:
-        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=FOLDS),
+        weights=expand("{{results}}/models/fold-{fold}/weights.safetensors", fold=RANDOMIZED_FOLDS),
         stack="{results}/images/stack.npy",
         index="{results}/images/index.tsv",
         mean="{results}/images/mean.nii.gz",
@@ -27,7 +27,7 @@ rule randomize_network:
         mem_mb=8192,
     params:
         settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method], "people"),
-        folds=FOLDS,
+        folds=RANDOMIZED_FOLDS,
         shuffled=SHUFFLED_FOLDS,
         people=RANDOMIZATION["people"],
         seed=config["seed"],
