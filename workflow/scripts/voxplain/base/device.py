@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-import tempfile
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +15,8 @@ from voxplain.base.errors import InputError
 # How many jobs may share one GPU: a small network leaves most of a large one idle. It changes nothing about results,
 # so it belongs to the machine and not to the config.
 SHARED = "VOXPLAIN_JOBS_PER_GPU"
+# One folder for all jobs of a machine, whoever runs them and whatever their TMPDIR: two users take two devices.
+LOCKS = Path("/tmp/voxplain-devices")
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def on_device(choice: str = "auto", threads: int = 2) -> Iterator["torch.device"
         raise InputError(
             "device: cuda was asked for, but torch sees no GPU. Check the driver with nvidia-smi, or set device: auto."
         )
-    lock, index = _take_device(torch.cuda.device_count())
+    lock, index = _take_device(_names(torch.cuda.device_count()))
     try:
         yield torch.device("cuda", index)
     finally:
@@ -71,23 +73,56 @@ def _keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def _take_device(count: int) -> tuple[FileLock, int]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    names = visible if len(visible) == count and all(visible) else [str(i) for i in range(count)]
-    folder = Path(tempfile.gettempdir()) / f"voxplain-devices-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _names(count: int) -> list[str]:
+    """Return what every job of the machine calls the devices that this one sees as 0, 1, ..., `count` - 1.
+
+    That is a device's UUID. Where there is none to be had it is the entry of CUDA_VISIBLE_DEVICES, which a scheduler
+    that hides the other devices numbers from 0 in every job: such jobs would wait for one another's devices.
+    """
+    import torch
+
+    visible = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")][:count]
+    names = visible if len(visible) == count and all(visible) else [str(index) for index in range(count)]
+    for index, name in enumerate(names):
+        if name.startswith("MIG-"):  # a part of a GPU, whose UUID would be that of the whole
+            continue
+        # AssertionError: of a torch without CUDA, or for a device that it does not have; RuntimeError: of the driver.
+        with suppress(AssertionError, AttributeError, RuntimeError):
+            names[index] = f"GPU-{str(torch.cuda.get_device_properties(index).uuid).removeprefix('GPU-')}"
+    return [name.replace("/", "-") for name in names]
+
+
+def _take_device(names: list[str]) -> tuple[FileLock, int]:
+    with _open_to_everybody():
+        if not LOCKS.is_dir():
+            with suppress(FileExistsError):
+                LOCKS.mkdir(mode=0o1777)  # as /tmp itself: nobody deletes another's lock
     # Every device gets its first job before one gets its second.
     locks = [
-        (index, FileLock(folder / f"{name.strip().replace('/', '-')}{f'-{place}' if place else ''}.lock"))
+        (index, FileLock(LOCKS / f"{name}{f'-{place}' if place else ''}.lock", mode=0o666))
         for place in range(_jobs_per_device())
         for index, name in enumerate(names)
     ]
+    waits = False
     while True:
         for index, lock in locks:
-            with suppress(Timeout):
+            with suppress(Timeout), _open_to_everybody():
                 lock.acquire(timeout=0)
                 return lock, index
+        if not waits:
+            print(f"all {len(names)} GPUs are taken by other jobs: waiting for one", file=sys.stderr, flush=True)
+        waits = True
         time.sleep(0.5)
+
+
+@contextmanager
+def _open_to_everybody() -> Iterator[None]:
+    """Make files that other users can open, whatever this user's umask."""
+    umask = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(umask)
 
 
 def _jobs_per_device() -> int:
