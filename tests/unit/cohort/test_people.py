@@ -197,8 +197,8 @@ def test_quantile_bins_are_never_empty_with_ties():
 
 
 def test_unknown_source():
-    with pytest.raises(InputError, match="'bids' is not one of hcp, table, phantom"):
-        parse_people({"source": "bids", "target": "x"}, seed=1)
+    with pytest.raises(InputError, match="'nifti' is not one of hcp, bids, table, phantom"):
+        parse_people({"source": "nifti", "target": "x"}, seed=1)
 
 
 def phantom_of(target="Gender", task="classification", **settings):

@@ -5,9 +5,8 @@ which needs an own permission and must never be published: ``Age_in_Yrs, Family_
 ``Subject, Release, Gender`` and 935 ``FS_*`` columns, where head size is called ``FS_InterCranial_Vol``.
 """
 
-from pathlib import Path
-
 from voxplain.base.errors import refuse
+from voxplain.cohort.buckets import image_folder
 from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster, fill_pattern, roster_frame
 from voxplain.cohort.sheets import Sheet, read_header, read_ids, read_sheet, refuse_unknown_column
@@ -65,7 +64,8 @@ def read_hcp(settings: dict, target: str) -> Roster:
         image=fill_pattern(settings["image"], ids, "cohort.hcp.image"),
     )
     restricted = is_restricted(where, target)
-    return Roster(people, str(main), Path(settings["root"]).expanduser(), restricted, size_source, absent)
+    root = image_folder(settings["root"], "cohort.hcp.root")
+    return Roster(people, str(main), root, restricted, size_source, absent)
 
 
 def hcp_target_is_restricted(settings: dict, target: str) -> bool:

@@ -4,12 +4,15 @@ Everything here is cheap, because the workflow asks while it is planned: nothing
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from voxplain.base.errors import InputError, refuse
+from voxplain.cohort.bids import bids_root, read_bids
+from voxplain.cohort.buckets import Bucket, ask, existing, image_folder
 from voxplain.cohort.hcp import hcp_target_is_restricted, read_hcp
 from voxplain.cohort.limits import limit_people
 from voxplain.cohort.phantom_people import read_phantom
@@ -20,6 +23,12 @@ from voxplain.cohort.table import read_people_table, table_root
 from voxplain.cohort.targets import check_targets, check_variety
 
 DEFAULT_MIN_FOUND = 0.8
+# The settings of a source that decide which images are looked for, beside its root.
+WHERE_IMAGES_ARE = {
+    "hcp": ("image",),
+    "table": ("image_column or image_pattern", "mask_column or mask_pattern"),
+    "bids": ("space", "session", "entities", "suffix"),
+}
 
 
 def read_roster(cohort: dict, seed: int) -> Roster:
@@ -44,10 +53,12 @@ def read_roster(cohort: dict, seed: int) -> Roster:
         roster = read_hcp(cohort["hcp"], target)
     elif source == "table":
         roster = read_people_table(cohort["table"], target)
+    elif source == "bids":
+        roster = read_bids(cohort["bids"], target)
     elif source == "phantom":
         roster = read_phantom(cohort.get("phantom") or {}, target, seed)
     else:
-        raise InputError(f"cohort.source: {source!r} is not one of hcp, table, phantom")
+        raise InputError(f"cohort.source: {source!r} is not one of hcp, bids, table, phantom")
     roster = replace(
         roster,
         people=roster.people.sort_values("participant_id", ignore_index=True),
@@ -117,37 +128,64 @@ def found_people(cohort: dict, seed: int, roster: Roster | None = None) -> tuple
     return choose(found, cohort, seed), missing
 
 
+def ask_bucket(roster: Roster, connect: Callable | None = None) -> None:
+    """Ask the bucket that holds the images of a roster which of them are there, for `found_people` to know.
+
+    Parameters
+    ----------
+    roster : Roster
+        Whose root is a bucket.
+    connect : callable, optional
+        See `voxplain.cohort.buckets.ask`.
+
+    Raises
+    ------
+    InputError
+        As `voxplain.cohort.buckets.ask`.
+    """
+    ask(roster.root, _paths(roster.people), connect)
+
+
 def locate(roster: Roster, cohort: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the roster into people whose image (and mask, where one is named) exists, and the others.
 
-    Images that the workflow makes itself (the phantom's) count as found.
+    Images that the workflow makes itself (the phantom's) count as found. Where the source looks for images by
+    itself, the people found have their paths.
 
     Raises
     ------
     InputError
         When the data root does not exist, or fewer than ``cohort.min_found`` of the people are found: with the paths
-        that were tried.
+        that were tried. Also as the roster's ``find`` and `voxplain.cohort.buckets.existing`.
     """
-    root, people = roster.root, roster.people
-    if root is not None and not root.is_dir():
-        refuse(f"cohort.{cohort['source']}.root: {root} is not a folder", advice=f"Looked from {Path.cwd()}.")
+    root, people, source = roster.root, roster.people, cohort["source"]
+    if isinstance(root, Path) and not root.is_dir():
+        refuse(f"cohort.{source}.root: {root} is not a folder", advice=f"Looked from {Path.cwd()}.")
     reasons = dict.fromkeys(roster.absent, "listed, but not in the table")
+    if roster.find is not None:
+        ids = people["participant_id"].tolist()
+        places = roster.find(ids)
+        images, masks = ([found.get(person) for person in ids] for found in (places.images, places.masks))
+        people = people.assign(image=pd.Series(images, dtype="object"), mask=pd.Series(masks, dtype="object"))
+        reasons |= places.reasons
     if root is not None:
+        absence = _absence_of(root, people)
         for person, image, mask in zip(people["participant_id"], people["image"], people["mask"], strict=True):
-            reason = _absence(root, "image", image) or _absence(root, "mask", mask)
+            reason = absence("image", image) or absence("mask", mask)
             if reason:
                 reasons[person] = reason
     missing = pd.DataFrame(sorted(reasons.items()), columns=["participant_id", "reason"], dtype="object")
     found = people[~people["participant_id"].isin(set(reasons))].reset_index(drop=True)
     listed = len(people) + len(roster.absent)
     least = cohort.get("min_found", DEFAULT_MIN_FOUND)
-    fewer = "list the people that you have in cohort.hcp.ids" if cohort["source"] == "hcp" else "delete rows"
+    settings = ", ".join(("root", *WHERE_IMAGES_ARE.get(source, ())))
+    fewer = "list the people that you have in cohort.hcp.ids" if source == "hcp" else "delete rows"
     if found.empty or len(found) < least * listed - 1e-9:
         refuse(
             f"Images were found for {len(found)} of {listed} people of {roster.source}; cohort.min_found: {least} asks "
             f"for {'at least one' if found.empty else f'{least:.0%}'}. Looked below {root}:",
             (f"{person}: {reason}" for person, reason in reasons.items()),
-            f"Correct the root or the image paths under cohort.{cohort['source']}, {fewer}, or lower cohort.min_found.",
+            f"Correct what cohort.{source} says of the images ({settings}), {fewer}, or lower cohort.min_found.",
         )
     return found, missing
 
@@ -159,11 +197,20 @@ def choose(found: pd.DataFrame, cohort: dict, seed: int) -> pd.DataFrame:
     return chosen
 
 
-def data_root(cohort: dict) -> Path | None:
-    """Return the folder that image paths are relative to; None for the phantom, whose folder the workflow chooses."""
+def image_root(cohort: dict) -> Path | Bucket | None:
+    """Return the folder that image paths are relative to, on disk or in a bucket; None for the phantom, whose folder
+    the workflow chooses."""
     if cohort["source"] == "hcp":
-        return Path(cohort["hcp"]["root"]).expanduser()
+        return image_folder(cohort["hcp"]["root"], "cohort.hcp.root")
+    if cohort["source"] == "bids":
+        return bids_root(cohort["bids"])
     return table_root(cohort["table"]) if cohort["source"] == "table" else None
+
+
+def data_root(cohort: dict) -> Path | None:
+    """Return the folder on disk that image paths are relative to; None for the phantom and for images in a bucket."""
+    root = image_root(cohort)
+    return root if isinstance(root, Path) else None
 
 
 def target_is_restricted(cohort: dict) -> bool:
@@ -179,12 +226,29 @@ def target_is_restricted(cohort: dict) -> bool:
     return is_restricted_field(cohort["target"])
 
 
+def _paths(people: pd.DataFrame) -> list[str]:
+    return [*people["image"], *people["mask"].dropna()]
+
+
+def _absence_of(root: Path | Bucket, people: pd.DataFrame) -> Callable[[str, str | None], str]:
+    """Return a function that says why the image or the mask at a path is not there; nothing when it is."""
+    if isinstance(root, Path):
+        return lambda what, path: _absence(root, what, path)
+    there = existing(root, _paths(people))
+    return lambda what, path: "" if pd.isna(path) or path in there else f"no {what} {path}"
+
+
 def _absence(root: Path, what: str, path: str | None) -> str:
     if pd.isna(path):
         return ""
     full = root / path
-    if full.is_file():
-        return ""
+    try:
+        if full.is_file():
+            return ""
+    except OSError as error:  # such as a name that is too long
+        return f"the {what} {path} cannot be looked for ({error.strerror})"
+    if full.is_dir():
+        return f"the {what} {path} is a folder"
     if os.path.islink(full):
         return f"the {what} {path} is a link whose file is not there (git-annex or DataLad: get it first)"
     return f"no {what} {path}"

@@ -2,15 +2,33 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from voxplain.base.errors import refuse
+from voxplain.cohort.buckets import Bucket, is_remote
 
 COLUMNS = ("participant_id", "target", "group", "size", "age", "image", "mask")
+
+
+@dataclass
+class Places:
+    """Where images lie that no table names; ids without ``sub-``, paths relative to the root.
+
+    Attributes
+    ----------
+    images, masks : dict of str to str
+        By id; a mask for every image.
+    reasons : dict of str to str
+        Why the others have no image, by id.
+    """
+
+    images: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class Roster:
         the source's own family names and `age` may be a restricted field: this frame is never written.
     source : str
         Table that lists the people, for messages.
-    root : Path or None
+    root : Path, Bucket or None
         Folder that `image` and `mask` are relative to; None when the workflow makes the images itself.
     restricted : bool
         The target is a field that must not be published.
@@ -34,15 +52,19 @@ class Roster:
         Ids that the user listed, but the table lacks.
     dropped : list of str
         Ids without a target.
+    find : callable, optional
+        Ids -> `Places`, where no table names the images: looking for them lists folders, and most jobs only want to
+        know who the people are.
     """
 
     people: pd.DataFrame
     source: str
-    root: Path | None
+    root: Path | Bucket | None
     restricted: bool = False
     size_source: str = ""
     absent: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    find: Callable[[Sequence[str]], Places] | None = None
 
 
 def roster_frame(ids: list[str], **columns: Iterable | None) -> pd.DataFrame:
@@ -82,7 +104,7 @@ def fill_pattern(pattern: str, ids: list[str], setting: str) -> list[str]:
     return [pattern.replace("{id}", person) for person in ids]
 
 
-def below_root(cells: list[str | None], ids: list[str], root: Path, where: str) -> list[str | None]:
+def below_root(cells: list[str | None], ids: list[str], root: Path | Bucket, where: str) -> list[str | None]:
     """Return the paths of a table column relative to the data root.
 
     Links are not followed: in data sets kept with git-annex every file is a link that leads out of its folder.
@@ -90,10 +112,10 @@ def below_root(cells: list[str | None], ids: list[str], root: Path, where: str) 
     Parameters
     ----------
     cells : list of str or None
-        Relative to `root`, or absolute and below it; None stays None.
+        Relative to `root`, or absolute (``s3://`` for a bucket) and below it; None stays None.
     ids : list of str
         The same people, for the message.
-    root : Path
+    root : Path or Bucket
     where : str
         Column and table, for the message.
 
@@ -102,15 +124,12 @@ def below_root(cells: list[str | None], ids: list[str], root: Path, where: str) 
     InputError
         Naming everyone whose path holds ``..`` or lies elsewhere.
     """
-    roots = {Path(os.path.abspath(root)), Path(root).resolve()}
     relative, outside = [], []
     for person, cell in zip(ids, cells, strict=True):
-        path = None if cell is None else Path(cell)
-        if path is not None and path.is_absolute():
-            path = next((path.relative_to(top) for top in roots if path.is_relative_to(top)), path)
-        if path is not None and (path.is_absolute() or ".." in path.parts):
+        path = None if cell is None else _below(cell, root)
+        if cell is not None and path is None:
             outside.append(f"{person}: {cell}")
-        relative.append(None if path is None else path.as_posix())
+        relative.append(path)
     if outside:
         refuse(
             f"{where}: {len(outside)} paths do not lie below the root {root}",
@@ -118,3 +137,15 @@ def below_root(cells: list[str | None], ids: list[str], root: Path, where: str) 
             "Give paths relative to the root, without '..', or set the root to a folder that holds them all.",
         )
     return relative
+
+
+def _below(cell: str, root: Path | Bucket) -> str | None:
+    """Return a path relative to the root; None when it lies elsewhere."""
+    remote = isinstance(root, Bucket)
+    if is_remote(cell):
+        cell = (root.relative(cell) if remote else None) or "/"
+    path = Path(cell)
+    if path.is_absolute() and not remote:
+        tops = Path(os.path.abspath(root)), Path(root).resolve()
+        path = next((path.relative_to(top) for top in tops if path.is_relative_to(top)), path)
+    return None if path.is_absolute() or ".." in path.parts else path.as_posix()

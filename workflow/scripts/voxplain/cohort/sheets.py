@@ -16,11 +16,23 @@ from voxplain.base.names import check_ids, clean_id
 MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "null"})
 NOT_TEXT = {
     b"PK\x03\x04": "a spreadsheet or a zip archive",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"\x1f\x8b": "compressed",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
 AS_TEXT = "Save it as plain text, CSV or TSV, in UTF-8."
+MIB = 2**20
+# Thousands of columns of thousands of people take tens of MiB, and one person's some hundreds of kB.
+LARGEST, LONGEST_LINE = 256 * MIB, 4 * MIB
+# What Python's csv says when quotation marks do not come in pairs.
+QUOTES = {
+    "unexpected end of data": "a quotation mark is opened and never closed",
+    "field larger than": f"a cell has more than {csv.field_size_limit()} characters; is a quotation mark not closed?",
+    "expected after": "text follows the quotation mark that closes a cell",
+}
+# Names of columns are shown up to so many characters.
+SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ def refuse_unknown_column(name: str, setting: str, columns: list[str], where: st
     close = [lower[match] for match in difflib.get_close_matches(name.casefold(), lower, n=5, cutoff=0.6)]
     refuse(
         f"{setting}: there is no column {name!r} in {where}. Its columns are:",
-        close + [column for column in known if column not in close],
+        (column[:SHOWN] for column in close + [column for column in known if column not in close]),
         f"Did you mean {close[0]!r}?" if close else "",
     )
 
@@ -121,8 +133,8 @@ def read_sheet(path: str | os.PathLike, setting: str) -> Sheet:
     Raises
     ------
     InputError
-        For a file that is missing, empty or not UTF-8 text, without rows, or with lines of another length than its
-        header (naming the lines).
+        For a file that is missing, empty, not UTF-8 text or far too large, without rows, with quotation marks that are
+        not closed, or with lines of another length than its header (naming the lines).
     """
     columns, rows = _read(path, setting, header_only=False)
     if not rows:
@@ -151,15 +163,42 @@ def _text(path: str | os.PathLike, setting: str) -> str:
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         refuse(f"{setting}: {path} {what}", advice=f"Looked from {Path.cwd()}; an absolute path is safest.")
+    size = path.stat().st_size
+    if size > LARGEST:
+        refuse(
+            f"{setting} ({path}): the file has {size / MIB:.0f} MiB; {LARGEST // MIB} MiB at most were expected",
+            advice="Is it the table of people? Of a larger one keep the columns that are needed.",
+        )
+    endless = _line_longer_than(LONGEST_LINE, path) if size > LONGEST_LINE else 0
+    if endless:
+        refuse(
+            f"{setting} ({path}): line {endless} is longer than {LONGEST_LINE // MIB} MiB; a line is one person",
+            advice=AS_TEXT,
+        )
     raw = path.read_bytes()
     for magic, what in NOT_TEXT.items():
         if raw.startswith(magic):
             refuse(f"{setting} ({path}): the file is {what}", advice=AS_TEXT)
+    nothing = raw.find(b"\0")
+    if nothing >= 0:
+        line = raw.count(b"\n", 0, nothing) + 1
+        refuse(f"{setting} ({path}): line {line} holds bytes that are 0, which no text does", advice=AS_TEXT)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         refuse(f"{setting} ({path}): line {line} is not UTF-8 text", advice=AS_TEXT)
+
+
+def _line_longer_than(most: int, path: Path) -> int:
+    """Return the number of the first line with more than so many bytes, 0 for none; it is not read as a whole."""
+    with open(path, encoding="latin-1") as file:  # a character a byte, and line ends of all kinds
+        number = 1
+        while piece := file.readline(most + 1):
+            if len(piece.rstrip("\n")) > most:
+                return number
+            number += 1
+    return 0
 
 
 def _read(path: str | os.PathLike, setting: str, header_only: bool) -> tuple[list[str], list[list[str]]]:
@@ -173,8 +212,10 @@ def _read(path: str | os.PathLike, setting: str, header_only: bool) -> tuple[lis
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True, skipinitialspace=True)
     columns: list[str] = []
     rows, uneven = [], []
+    begins = 1
     try:
         for cells in reader:
+            begins = reader.line_num + 1  # of the next row, whose quoted cells can hold several lines
             if not "".join(cells).strip():
                 continue
             if not columns:
@@ -186,7 +227,11 @@ def _read(path: str | os.PathLike, setting: str, header_only: bool) -> tuple[lis
                 uneven.append(f"line {reader.line_num}: {len(cells)} cells")
             rows.append(cells[: len(columns)])
     except csv.Error as error:
-        refuse(f"{setting} ({path}): line {reader.line_num} cannot be read: {error}", advice=AS_TEXT)
+        why = next((words for part, words in QUOTES.items() if part in str(error)), str(error))
+        refuse(
+            f"{setting} ({path}): the row that begins in line {begins} cannot be read: {why}",
+            advice='Close every quotation mark, and write "" for one that belongs to a quoted cell.',
+        )
     if uneven:
         refuse(
             f"{setting} ({path}): {len(uneven)} lines do not have {len(columns)} cells as the header has",

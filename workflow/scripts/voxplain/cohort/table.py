@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from voxplain.base.errors import refuse
+from voxplain.cohort.buckets import Bucket, image_folder
 from voxplain.cohort.restricted import is_restricted_field
 from voxplain.cohort.roster import Roster, below_root, fill_pattern, roster_frame
 from voxplain.cohort.sheets import Sheet, read_sheet
@@ -52,12 +53,14 @@ def read_people_table(settings: dict, target: str) -> Roster:
     return Roster(people, str(sheet), root, is_restricted_field(target), size_source=settings.get("size_column") or "")
 
 
-def table_root(settings: dict) -> Path:
+def table_root(settings: dict) -> Path | Bucket:
     """Return the folder that image paths are relative to: the setting, or else the folder of the table."""
-    return Path(settings["root"]).expanduser() if settings.get("root") else Path(settings["file"]).parent
+    if settings.get("root"):
+        return image_folder(settings["root"], "cohort.table.root")
+    return Path(settings["file"]).parent
 
 
-def _paths(settings: dict, what: str, sheet: Sheet, ids: list[str], root: Path) -> list[str | None] | None:
+def _paths(settings: dict, what: str, sheet: Sheet, ids: list[str], root: Path | Bucket) -> list[str | None] | None:
     column, pattern = settings.get(f"{what}_column"), settings.get(f"{what}_pattern")
     if column and pattern:
         refuse(f"cohort.table: {what}_column and {what}_pattern are both set", advice="Keep one of them.")

@@ -1,6 +1,8 @@
 """What is predicted: labels of the config, and the target of each person as the task needs it."""
 
 import math
+import re
+from collections import Counter
 from dataclasses import replace
 
 import pandas as pd
@@ -11,6 +13,10 @@ from voxplain.cohort.roster import Roster
 
 # From newborns to the largest adult heads, with room to spare; values in ml or litres lie far outside.
 LEAST_HEAD_MM3, LARGEST_HEAD_MM3 = 1e5, 4e6
+# Python itself would also take 1_000, nan and digits of other scripts.
+NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
+# Cells are shown up to so many characters.
+SHOWN = 64
 
 
 def labels_of(cohort: dict) -> list[str]:
@@ -118,7 +124,7 @@ def _check_known(people: pd.DataFrame, labels: list[str], column: str, roster: R
     refuse(
         f"cohort.target: {len(strangers)} people in {roster.source} have a value of {column!r} that is not one of the "
         f"labels {labels}",
-        (person if roster.restricted else f"{person}: {value!r}" for person, value in pairs),
+        (person if roster.restricted else f"{person}: {_shown(value)}" for person, value in pairs),
         "Correct the cells or cohort.labels (upper and lower case differ), or write n/a to leave these people out.",
     )
 
@@ -143,12 +149,10 @@ def numbers(people: pd.DataFrame, column: str, what: str, hide: bool = False) ->
     """
     values, wrong = [], []
     for person, cell in zip(people["participant_id"], people[column], strict=True):
-        try:
-            value = math.nan if pd.isna(cell) else float(cell)
-        except ValueError:
-            value = math.inf
-        if math.isinf(value):
-            wrong.append(person if hide else f"{person}: {cell!r}")
+        known = not pd.isna(cell)
+        value = float(cell) if known and (not isinstance(cell, str) or NUMBER.fullmatch(cell)) else math.nan
+        if known and not math.isfinite(value):
+            wrong.append(person if hide else f"{person}: {_shown(cell)}")
         values.append(value)
     if wrong:
         refuse(
@@ -157,3 +161,43 @@ def numbers(people: pd.DataFrame, column: str, what: str, hide: bool = False) ->
             "Write numbers with a point, without units, and n/a where the value is unknown.",
         )
     return pd.Series(values, index=people.index, dtype="float64")
+
+
+def check_enough(people: pd.DataFrame, cohort: dict, folds: int, grouped: bool) -> None:
+    """Refuse folds that so few people, members of a class or families cannot fill, before images are read.
+
+    The same is said when the folds are made, of those whose images are good.
+
+    Parameters
+    ----------
+    people : DataFrame
+        Those whose images exist: `target`, `group`.
+    cohort : dict
+        ``cohort`` of the config, with its defaults filled in.
+    folds : int
+    grouped : bool
+        Families stay together.
+
+    Raises
+    ------
+    InputError
+        For fewer people, members of a class or families than folds.
+    """
+    if len(people) < folds:
+        raise InputError(f"folds: {folds} folds were asked for, but there are only {len(people)} people: ask for fewer")
+    counts = Counter(people["target"]) if cohort["task"] == "classification" else {}
+    few = [f"{label}: {counts[label]} people" for label in sorted(labels_of(cohort)) if counts[label] < folds]
+    if few:
+        refuse(f"folds: {folds} folds were asked for, but these classes have fewer people", few, "Ask for fewer folds.")
+    families = people["group"].nunique() + people["group"].isna().sum()
+    if grouped and families < folds:
+        raise InputError(
+            f"folds: {folds} folds were asked for, but all {len(people)} people belong to {families} families "
+            "(groups), which must not be torn apart: ask for fewer folds, or switch grouping off"
+        )
+
+
+def _shown(cell: object) -> str:
+    """Return a cell as it stands in a message."""
+    text = str(cell)
+    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
