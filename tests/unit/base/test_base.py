@@ -2,14 +2,12 @@
 
 import gzip
 import stat
-from contextlib import ExitStack
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
-from voxplain.base.device import on_device
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.files import (
     folder_written_whole,
@@ -180,6 +178,7 @@ def test_job_log_keeps_other_tracebacks(tmp_path):
 
 def test_progress_speaks_at_the_end_and_counts_only_new_work(capsys):
     progress = Progress("maps", total=4, done=2, every=1000)
+    assert capsys.readouterr().err == "maps 2/4 were finished before\n"
     progress.step()
     assert capsys.readouterr().err == ""
     progress.step(note="loss 0.1")
@@ -189,44 +188,3 @@ def test_progress_speaks_at_the_end_and_counts_only_new_work(capsys):
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (65, "1 min 5 s"), (7800, "2 h 10 min")])
 def test_durations_are_spelled(seconds, text):
     assert spell_seconds(seconds) == text
-
-
-def test_devices(monkeypatch):
-    import torch
-
-    with on_device("cpu", threads=1) as device:
-        assert device.type == "cpu"
-        assert torch.get_num_threads() == 1
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="sees no GPU"), on_device("cuda"):
-        pass
-    with pytest.raises(InputError, match="not one of"), on_device("tpu"):
-        pass
-
-
-@pytest.fixture
-def two_gpus(monkeypatch, tmp_path):
-    import torch
-
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-
-
-def test_two_jobs_get_two_devices(two_gpus):
-    with on_device("auto") as first, on_device("auto") as second:
-        assert {first.index, second.index} == {0, 1}
-    with on_device("cuda") as third:
-        assert third.index == 0
-
-
-def test_jobs_share_devices_evenly_where_that_is_asked_for(two_gpus, monkeypatch):
-    monkeypatch.setenv("VOXPLAIN_JOBS_PER_GPU", "2")
-    with ExitStack() as held:
-        taken = [held.enter_context(on_device("cuda")).index for _ in range(4)]
-    assert taken == [0, 1, 0, 1]
-    for text in ("0", "two"):
-        monkeypatch.setenv("VOXPLAIN_JOBS_PER_GPU", text)
-        with pytest.raises(InputError, match=f"VOXPLAIN_JOBS_PER_GPU='{text}'"), on_device("cuda"):
-            pass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voxplain.base.fingerprints import code_hash
+from voxplain.base.fingerprints import code_hash, stage_hashes
 
 FILES = {
     "__init__.py": "",
@@ -85,3 +85,24 @@ def test_the_scripts_of_the_workflow_can_be_followed():
     scripts = sorted((Path(__file__).parents[3] / "workflow" / "scripts").glob("*.py"))
     hashes = {code_hash(script) for script in scripts}
     assert len(hashes) == len(scripts) > 20
+
+
+def test_a_stage_is_known_by_its_rules_its_scripts_and_what_they_import(write):
+    def stages(rule="", **changed):
+        folder = write(**changed)
+        (folder / "rules").mkdir()
+        (folder / "scripts").mkdir()
+        (folder / "voxplain").rename(folder / "scripts" / "voxplain")
+        for stage, module in (("first", "one"), ("second", "two")):
+            (folder / "scripts" / f"{stage}.py").write_text(f"from voxplain.methods import {module}\n")
+            (folder / "rules" / f"{stage}.smk").write_text(f'script:\n        "../scripts/{stage}.py"\n{rule}')
+        return stage_hashes(folder)
+
+    before = stages()
+    assert list(before) == ["first", "second"]
+    assert stages() == before
+    assert stages(one="y = 3\n")["first"] != before["first"]
+    assert stages(one="y = 3\n")["second"] == before["second"]
+    assert stages(deep="y = 3\n").keys() == before.keys()
+    assert not set(stages(deep="y = 3\n").values()) & set(before.values())
+    assert not set(stages(rule="# other\n").values()) & set(before.values())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from voxplain.attribution.choosing import default_target
+from voxplain.attribution.memory_budget import halved, too_small, within_memory
 from voxplain.attribution.method import Attribution
 from voxplain.attribution.noise_model import TrainedNoise
 from voxplain.attribution.registry import Explainer, batches_of, checked_settings, find_method, usual_batch_size
@@ -26,6 +28,7 @@ from voxplain.base.progress import Progress
 from voxplain.imaging.grid import COMMON
 
 COLUMNS = ["participant_id", "target", "explained", "score_before", "score_after", "iterations", "conservation"]
+Answer = TypeVar("Answer")
 
 
 def partial_key(
@@ -110,7 +113,8 @@ def explain_people(
     Raises
     ------
     InputError
-        For settings that do not fit, and when another process works in `partial_folder`.
+        For settings that do not fit, when another process works in `partial_folder`, and when the device has not enough
+        memory for one person. With too little for a batch, batches get smaller, which is said.
     """
     options = dict(settings)
     labels = [str(label) for label in metadata["labels"] or []]
@@ -126,19 +130,25 @@ def explain_people(
     with _held(partial):
         waiting = [i for i, person in enumerate(ids) if not _row_file(partial, person).exists()]
         progress = Progress(f"{method}: people", len(ids), len(ids) - len(waiting))
+        explain = None
         if waiting:
             first = torch.from_numpy(_images(stack, [rows[waiting[0]]]))
-            explain = Explainer(method, model.to(device), first, seed, mean_image, noise_model, **options)
+            more = (first, seed, mean_image, noise_model)
+            explain = within_memory(lambda: Explainer(method, model.to(device), *more, **options))
+            if explain is None:
+                raise too_small(method, device)
+
+        def answer(batch: Sequence[int]) -> tuple[torch.Tensor, Attribution]:
+            images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
+            logits, true = _logits(explain.network, images, kind, labels), [_plain(targets_true[i]) for i in batch]
+            weights = target_weights(kind, logits, labels, true, len(batch))
+            return weights, explain(images, weights, [ids[i] for i in batch], len(batch))
+
         with _meanwhile(2 * batch_size) as meanwhile:
-            for part in batches_of(len(waiting), batch_size):
-                batch = waiting[part]
-                images = torch.from_numpy(_images(stack, [rows[i] for i in batch])).to(device)
-                true = [_plain(targets_true[i]) for i in batch]
-                weights = target_weights(kind, _logits(explain.network, images, kind, labels), labels, true, len(batch))
-                result = explain(images, weights, [ids[i] for i in batch], batch_size)
+            for batch, (weights, result) in _batches_that_fit(explain, waiting, batch_size, answer):
                 texts = explained_texts(weights, labels, probability)
                 for place, i in enumerate(batch):
-                    meanwhile(_keep, partial, ids[i], true[place], texts[place], result, place)
+                    meanwhile(_keep, partial, ids[i], _plain(targets_true[i]), texts[place], result, place)
                     meanwhile(progress.step)
         _publish(partial, ids, Path(out_folder))
 
@@ -156,6 +166,22 @@ def target_kind(method: str, kind: str | None, labels: Sequence[str]) -> str:
     kind = kind or default_target(labels)
     check_kind(kind, labels)
     return "predicted" if kind == "contrast" and find_method(method).explains_probability else kind
+
+
+def _batches_that_fit(
+    explain: Explainer, people: Sequence[int], size: int, answer: Callable[[Sequence[int]], Answer]
+) -> Iterator[tuple[Sequence[int], Answer]]:
+    """Yield batches of at most `size` people, and what `answer` gives of each; half of them when the memory ends."""
+    parts = deque(batches_of(len(people), size))
+    while parts:
+        part = parts.popleft()
+        found = within_memory(answer, people[part])
+        if found is not None:
+            yield people[part], found
+            continue
+        fewer = halved(explain, part.stop - part.start)
+        cuts = batches_of(len(people) - part.start, fewer)
+        parts = deque(slice(part.start + cut.start, part.start + cut.stop) for cut in cuts)
 
 
 @contextmanager
@@ -248,7 +274,8 @@ def _publish(partial: Path, ids: Sequence[str], out_folder: Path) -> None:
     """Copy all people into the declared folder, which appears whole, with the table sorted by id."""
     rows = [json.loads(_row_file(partial, person).read_text(encoding="utf-8")) for person in sorted(ids)]
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"iterations": "Int64"})
-    with folder_written_whole(out_folder) as folder:
+    needed = sum((partial / _map_name(person)).stat().st_size for person in ids)
+    with folder_written_whole(out_folder, needed) as folder:
         for person in ids:
             shutil.copyfile(partial / _map_name(person), folder / _map_name(person))
         write_table(table, folder / "maps.tsv")

@@ -1,13 +1,21 @@
-"""How many images one pass through a network may hold, and scores in passes of that many."""
+"""How many images one pass through a network may hold, scores in passes of that many, and what is too much."""
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from voxplain.attribution.method import weighted_score
+from voxplain.base.errors import InputError
+from voxplain.base.jobs import is_out_of_memory
 from voxplain.models.quickening import quickened
 
 CPU_IMAGES = 8  # with more there is no gain
+Answer = TypeVar("Answer")
 
 
 def prepare_passes(model: nn.Module, image: Tensor, settings: object, gradients: bool = True) -> tuple[nn.Module, int]:
@@ -76,3 +84,59 @@ def scores_of(network: nn.Module, images: Tensor, targets: Tensor, at_once: int)
         if output.ndim != 2:  # such parts may not fit together; the error is that of one of them
             weighted_score(output, weights)
     return weighted_score(torch.cat(outputs), targets)
+
+
+def within_memory(function: Callable[..., Answer], *arguments) -> Answer | None:
+    """Call a function; return None, with what it took given back, when it runs out of memory."""
+    try:
+        return function(*arguments)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Behind the block above, because the error holds on to all that the function had.
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return None
+
+
+def halved(explainer, people: int) -> int:
+    """Return half as many people, and let methods of many passes take half as many images in each; say so.
+
+    Parameters
+    ----------
+    explainer : voxplain.attribution.registry.Explainer
+        Whose device ran out of memory.
+    people : int
+        That were explained at once.
+
+    Raises
+    ------
+    InputError
+        When one person, and one image in a pass, was too much.
+    """
+    name, passed = explainer.method.name, explainer.prepared if isinstance(explainer.prepared, int) else 1
+    if people == passed == 1:
+        raise too_small(name, explainer.device)
+    fewer = max(1, people // 2)
+    text = f"{name}: out of memory with {people} people at once"
+    if passed > 1:
+        explainer.prepared = passed // 2
+        text += f", {passed} images a pass; goes on with {fewer} and {passed // 2}"
+    else:
+        text += f"; goes on with {fewer}"
+    print(text, file=sys.stderr, flush=True)
+    return fewer
+
+
+def too_small(method: str, device: torch.device | str) -> InputError:
+    """Return the error of a device whose memory does not hold one person."""
+    device, room = torch.device(device), ""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        room = f" ({free / 2**30:.1f} of {total / 2**30:.1f} GiB are free)"
+    return InputError(
+        f"{method}: not even one person fits into the memory of {device}{room}. End what else uses it, let fewer jobs "
+        "share a GPU (VOXPLAIN_JOBS_PER_GPU), or set device: cpu. A network with fewer model.arguments.channels needs "
+        "less."
+    )

@@ -49,6 +49,30 @@ def code_hash(script: Path, without: Collection[str] = (), folder: Path = FOLDER
     return fingerprint("\0".join(texts[name] for name in sorted(texts)))
 
 
+def stage_hashes(workflow: Path) -> dict[str, str]:
+    """Return the fingerprint of every stage: its rules, their scripts and all that these import from the library.
+
+    Parameters
+    ----------
+    workflow : Path
+        The folder with ``rules`` and ``scripts``.
+
+    Returns
+    -------
+    dict of str to str
+        By the rule file's name, sorted.
+    """
+    stages = {}
+    for rules in sorted(Path(workflow).glob("rules/*.smk")):
+        text = rules.read_text(encoding="utf-8")
+        scripts = sorted(set(re.findall(r'"\.\./scripts/(\w+)\.py"', text)))
+        folder = Path(workflow) / "scripts"
+        stages[rules.stem] = fingerprint(
+            "\n".join([text, *(code_hash(folder / f"{name}.py", folder=folder) for name in scripts)])
+        )
+    return stages
+
+
 @cache
 def _read(folder: Path, module: str) -> tuple[str, frozenset[str]]:
     """Return the text of a module and the modules of the library that it imports."""
