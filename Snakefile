@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 min_version("9.0")
@@ -14,7 +15,14 @@ if not workflow.configfiles:
 
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-validate(config, "workflow/schemas/config.schema.yaml")
+from voxplain.config_check import check_plain, complaint
+
+try:
+    check_plain(config, workflow.configfiles)
+    validate(config, "workflow/schemas/config.schema.yaml")
+except Exception as error:
+    schema = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+    raise WorkflowError(complaint(error, config, schema)) from None
 
 
 include: "workflow/rules/common.smk"

@@ -72,6 +72,6 @@ def test_every_key_has_a_type_and_every_leaf_but_the_needed_ones_a_default():
 
     needed = {
         ".name", ".cohort.source", ".cohort.target", ".cohort.hcp.root", ".cohort.hcp.unrestricted_csv",
-        ".cohort.table.file",
+        ".cohort.table.file", ".cohort.bids.root",
     }  # fmt: skip
     assert set(walk(SCHEMA, "")) == needed

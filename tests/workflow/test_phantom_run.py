@@ -15,7 +15,7 @@ from voxplain.imaging.grid import COMMON
 AFTER_AVERAGES = {
     "threshold_map", "compare_methods", "tabulate_regions", "score_localization", "draw_maps", "draw_dice",
     "draw_regions", "compare_morphometry", "draw_morphometry", "measure_masked_accuracy", "tabulate_masked_accuracy",
-    "draw_masked_accuracy", "tabulate_verdicts", "write_page", "report",
+    "draw_masked_accuracy", "tabulate_verdicts", "write_provenance", "write_page", "report",
 }  # fmt: skip
 MODELS = ["cnn", "svm", "xgboost", "knn", "logistic"]
 
@@ -230,7 +230,7 @@ def test_defaults_that_are_written_out_run_nothing(done):
     config["training"] = {"milestones": [5, 15], **config["training"]}
     config["statistics"]["permutations"] = 2.0
     planned = done.planned(config)
-    assert set(planned) <= {"write_page", "report"}  # the page shows the settings in their order
+    assert set(planned) <= {"write_provenance", "write_page", "report"}  # which show the settings in their order
 
 
 def test_a_changed_setting_of_a_baseline_fits_that_one_only(done):
@@ -268,7 +268,7 @@ def test_snakemakes_own_report_works(done):
 def test_provenance_names_versions_and_settings_and_no_folder_of_the_user(done):
     record = json.loads((done.results / "provenance.json").read_text())
     assert record["versions"]["torch"].startswith("2.")
-    assert record["config"]["folds.count"] == "2"
+    assert record["config"]["folds"]["count"] == 2
     assert str(done.folder) not in (done.results / "provenance.json").read_text()
 
 

@@ -114,7 +114,7 @@ def test_no_table_of_the_tests_names_anybody(done):
 def test_a_changed_threshold_of_the_verdicts_judges_anew_and_measures_nothing(done):
     config = copy.deepcopy(done.config)
     config["evaluation"]["verdicts"] = {"similarity": 0.9}
-    assert set(done.planned(config)) == {"tabulate_verdicts", "write_page", "report"}
+    assert set(done.planned(config)) == {"tabulate_verdicts", "write_provenance", "write_page", "report"}
 
 
 def test_a_truth_that_the_user_knows_takes_the_place_of_what_was_planted(done, tmp_path):

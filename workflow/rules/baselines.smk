@@ -73,7 +73,8 @@ rule compute_voxel_kernel:
         "../../envs/cpu.yaml"
     threads: config["torch_threads"]
     resources:
-        mem_mb=2048 + PEOPLE * LEARNED_FROM * 16 // 2**20,
+        mem_mb=lambda wildcards, attempt: attempt * (2048 + PEOPLE * LEARNED_FROM * 16 // 2**20),
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE // 200),
     params:
         people=SVM["people"],
         task=COHORT["task"],
@@ -102,6 +103,8 @@ rule fit_voxel_svm:
         "{results}/benchmarks/fit_voxel_svm/{scheme}_fold-{fold}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * (1536 + PEOPLE * LEARNED_FROM * 16 // 2**20),
     params:
         task=COHORT["task"],
         labels=CLASSES,
@@ -134,6 +137,9 @@ rule fit_morphometry:
         "{results}/benchmarks/fit_morphometry/{scheme}_{model}_fold-{fold}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2048,
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE // 200),
     params:
         task=COHORT["task"],
         labels=CLASSES,

@@ -54,7 +54,7 @@ rule make_people:
         "../../envs/cpu.yaml"
     threads: config["torch_threads"]
     resources:
-        mem_mb=2048,
+        mem_mb=lambda wildcards, attempt: attempt * 2048,
     params:
         ids=lambda wildcards: list(people_of_batch(wildcards)["participant_id"]),
         settings=PHANTOM_SETTINGS,

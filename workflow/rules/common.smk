@@ -1,6 +1,7 @@
 # Purpose: what the stages share: names, checks of the config, wildcard constraints. What rules ask for is in inputs.smk.
 import re
 from functools import lru_cache
+from importlib.util import find_spec
 from math import ceil
 
 from snakemake.exceptions import WorkflowError
@@ -9,10 +10,12 @@ from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.base.seeds import seed_for
+from voxplain.cohort.bids import check_space, participants_file
+from voxplain.cohort.buckets import Bucket, client_of_environment, existing, refuse_without_plugin, without_keys
 from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
-from voxplain.cohort.people import count_people, data_root, found_people, read_roster
+from voxplain.cohort.people import ask_bucket, count_people, data_root, found_people, image_root, read_roster
 from voxplain.cohort.people import target_is_restricted
-from voxplain.cohort.targets import labels_of
+from voxplain.cohort.targets import check_enough, labels_of
 from voxplain.population.groups import TERTILES
 from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_benchmark
 from voxplain.configuration import (
@@ -140,6 +143,14 @@ JUDGED = [name for name, wanted in TESTED.items() if wanted and name not in ("re
 JUDGED += ["randomization_verdicts"] if TESTED["randomization"] else []
 
 
+plainly(check_space, COHORT, config["images"])
+# Images in a bucket come and go with the batches that need them; the plugin that fetches them is installed on demand.
+BUCKET = plainly(image_root, COHORT)
+BUCKET = BUCKET if isinstance(BUCKET, Bucket) else None
+if BUCKET and find_spec("snakemake_storage_plugin_s3") is None:
+    plainly(refuse_without_plugin, str(BUCKET))
+
+
 @lru_cache(maxsize=None)
 def roster():
     """Everybody in the tables, read once."""
@@ -171,13 +182,38 @@ wildcard_constraints:
 
 
 @lru_cache(maxsize=None)
+def bucket_provider():
+    """Snakemake's plugin for the bucket, with the server and the keys that it was told or finds, or without keys."""
+    provider = storage.s3(str(BUCKET)).flags["storage_object"].provider
+    unsigned = without_keys(provider.settings.access_key)
+    return storage.register_storage("s3", signature_version=unsigned) if unsigned else provider
+
+
+def connect():
+    """boto3's client for the bucket: the plugin's settings, with room for many questions at a time."""
+    settings = bucket_provider().settings
+    return client_of_environment(
+        signature_version=settings.signature_version,
+        endpoint_url=settings.endpoint_url,
+        region_name=settings.region,
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        aws_session_token=settings.token,
+    )
+
+
+@lru_cache(maxsize=None)
 def found():
     """The people whose images exist, sorted by id."""
+    if BUCKET and workflow.is_main_process:  # jobs read its answers
+        plainly(ask_bucket, roster(), connect)
     return plainly(found_people, COHORT, config["seed"], roster())[0]
 
 
 if workflow.is_main_process:
     found()  # too few images are said at once; in a job's own process only the rules that ask look for files
+    if not EXTERNAL:
+        plainly(check_enough, found(), COHORT, config["folds"]["count"], config["folds"]["grouped"])
 
 
 @lru_cache(maxsize=None)
@@ -202,7 +238,8 @@ def check_families():
     if not found()["group"].dropna().duplicated().any():
         refuse(
             "folds.compare_ungrouped: no two people are known to be relatives, so that there is nothing to compare",
-            advice="Name families by cohort.hcp.restricted_csv or cohort.table.group_column, or set it to false.",
+            advice="Name families by cohort.hcp.restricted_csv, or by the group_column of cohort.bids or cohort.table, "
+            "or set it to false.",
         )
 
 
@@ -211,7 +248,9 @@ if UNGROUPED and workflow.is_main_process:
 COHORT_OF_FOLDS = plainly(cohort_of_folds, COHORT)
 plainly(check_size_settings, COHORT, config["images"])
 SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"], roster())
-AGE_COLUMNS = ("Age", "Age_in_Yrs") if COHORT["source"] != "table" else (COHORT["table"]["age_column"],)
+AGE_COLUMNS = ("Age", "Age_in_Yrs")
+if COHORT["source"] in ("bids", "table"):
+    AGE_COLUMNS = (COHORT[COHORT["source"]]["age_column"],)
 TARGET_IS_AGE = COHORT["target"] in AGE_COLUMNS
 
 # Jobs that compute with torch. Locally a job takes a free device itself (file locks); clusters read `gpu`.

@@ -24,7 +24,8 @@ rule randomize_network:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (60 + 4 * len(RANDOMIZED_FOLDS) * RANDOMIZATION["people"]),
     params:
         settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method], "people"),
         folds=RANDOMIZED_FOLDS,
@@ -80,7 +81,8 @@ rule measure_faithfulness:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (60 + FAITHFULNESS["people"] * len(METHODS) // len(FOLDS)),
     params:
         people={method: people_tested("faithfulness", method) for method in METHODS} if FAITHFULNESS["people"] else {},
         replacements=FAITHFULNESS["replacements"],
@@ -136,7 +138,9 @@ rule measure_masked_accuracy:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt
+        * (60 + (MASKED_ACCURACY["people"] or PEOPLE) * len(GROUPS) * MASKED_ACCURACY["draws"] // 150),
     params:
         folds=FOLDS,
         groups=GROUPS,
@@ -194,7 +198,18 @@ rule retrain_masked:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        # One training a share, mode and random map.
+        runtime=lambda wildcards, attempt: attempt
+        * (
+            30
+            + len(RETRAINING["shares"])
+            * len(RETRAINING["modes"])
+            * (RETRAINING["draws"] if wildcards.method == "random" else 1)
+            * PEOPLE
+            * config["training"]["epochs"]
+            // 300
+        ),
     params:
         how=lambda wildcards: joining(config, CLASSES, method_or_first(wildcards.method), STATISTIC),
         people=lambda wildcards: config["maps"]["methods"][method_or_first(wildcards.method)]["people"],

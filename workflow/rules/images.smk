@@ -19,10 +19,13 @@ rule downsample:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1024 if config["images"]["align"] == "none" else 3072,
+        mem_mb=lambda wildcards, attempt: attempt * (1024 if config["images"]["align"] == "none" else 3072),
+        # Minutes a volume; registering takes most of it.
+        runtime=lambda wildcards, attempt: attempt
+        * (30 + config["images"]["subjects_per_job"] * (1 if config["images"]["align"] == "none" else 15)),
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
-        root=None if PHANTOM else str(data_root(COHORT)),
+        root=None if PHANTOM else str(BUCKET or data_root(COHORT)),
         settings=ordered(config["images"], "on_bad_image", "subjects_per_job"),
         seed=config["seed"],
         code=code_of("downsample"),
@@ -49,7 +52,8 @@ rule stack_images:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1024,
+        mem_mb=lambda wildcards, attempt: attempt * 1024,
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE // 200),
     params:
         on_bad_image=config["images"]["on_bad_image"],
         code=code_of("stack_images"),

@@ -21,7 +21,8 @@ rule infer_population:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2048,
+        mem_mb=lambda wildcards, attempt: attempt * 2048,
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE // 100),
     params:
         atlases=ATLASES,
         how=lambda wildcards: joining(config, CLASSES, wildcards.method, STATISTIC),
@@ -95,7 +96,7 @@ rule measure_agreement:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2048,
+        mem_mb=lambda wildcards, attempt: attempt * 2048,
     params:
         methods=METHODS,
         groups=["joint"],
@@ -153,7 +154,7 @@ rule compare_anatomy:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2048,
+        mem_mb=lambda wildcards, attempt: attempt * 2048,
     params:
         methods=METHODS,
         signed=SIGNED_LIKE_T,

@@ -1,4 +1,5 @@
 # Purpose: what rules take in: functions of wildcards, and the fingerprints of code.
+from snakemake_interface_storage_plugins.io import Mtime
 
 
 def where_size_is_known(path):
@@ -75,6 +76,8 @@ def cohort_tables(wildcards):
             "unrestricted_csv": f"{RESULTS}/phantom/unrestricted.csv",
             "restricted_csv": f"{RESULTS}/private/phantom_restricted.csv",
         }
+    if COHORT["source"] == "bids":
+        return {"participants": str(plainly(participants_file, COHORT["bids"]))}
     section = COHORT_OF_FOLDS[COHORT["source"]]
     keys = ("unrestricted_csv", "restricted_csv", "freesurfer_csv", "ids", "file")
     return {key: section[key] for key in keys if section.get(key)}
@@ -116,17 +119,33 @@ def volumes_of_batch(wildcards):
     if PHANTOM:
         return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
     people = people_of_batch(wildcards)
-    root = data_root(COHORT)
     return {
-        "volumes": [str(root / image) for image in people["image"]],
-        "masks": [str(root / mask) for mask in people["mask"].dropna()],
+        "volumes": below_data_root(people["image"]),
+        "masks": below_data_root(people["mask"].dropna()),
         # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
         "participants": ancient(f"{RESULTS}/private/participants.tsv"),
     }
 
 
+def below_data_root(paths):
+    """Files by their paths relative to the data root; those of a bucket are fetched for a job and dropped after it."""
+    if not BUCKET:
+        return [str(data_root(COHORT) / path) for path in paths]
+    bucket_provider()
+    files = {path: storage.s3(BUCKET / path) for path in set(paths)}
+    if workflow.iocache.active:  # otherwise the plugin would ask three times for each, one after the other
+        for path, stamp in plainly(existing, BUCKET, files).items():
+            name = files[path].flags["storage_object"].cache_key()
+            workflow.iocache.exists_in_storage[name] = True
+            workflow.iocache.mtime[name] = Mtime(storage=stamp.modified)
+            workflow.iocache.size[name] = stamp.size
+    return [files[path] for path in paths]
+
+
 def planted_volumes(wildcards):
     """The files of a batch that something is planted in; said at once when nobody said where."""
+    if BUCKET:
+        raise WorkflowError(f"planted_benchmark reads images on disk, and those of {BUCKET} are not: copy them first")
     if not PLANTED["regions"] or PLANTED_ATLAS not in ATLASES:
         raise WorkflowError(
             "planted_benchmark needs regions (planted_benchmark.regions) of an atlas (atlases) to plant something in"

@@ -24,7 +24,9 @@ rule train_noise:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=12288,
+        mem_mb=lambda wildcards, attempt: attempt * 12288,
+        # 2 s a person and epoch.
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE * config["maps"]["methods"]["noise"]["epochs"] // 30),
     params:
         # Whom the maps explain, and how many at once, trains no model anew.
         settings=ordered(config["maps"]["methods"].get("noise"), "target", "people", "batch_size"),
@@ -75,7 +77,9 @@ rule explain:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        # 2 minutes a person: occlusion, the slowest method as it comes, takes one on a CPU.
+        runtime=lambda wildcards, attempt: attempt * (60 + 2 * config["maps"]["subjects_per_job"]),
     params:
         settings=lambda wildcards: ordered(config["maps"]["methods"][wildcards.method]),
         parts=len(PARTS),

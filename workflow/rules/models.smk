@@ -25,7 +25,9 @@ rule train_fold:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        # 0.2 s a person and epoch.
+        runtime=lambda wildcards, attempt: attempt * (30 + PEOPLE * config["training"]["epochs"] // 300),
     params:
         model=ordered(config["model"]),
         training=ordered(config["training"]),
@@ -59,7 +61,7 @@ rule import_network:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
     params:
         model=ordered(config["model"]),
         task=COHORT["task"],

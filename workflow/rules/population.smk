@@ -175,6 +175,8 @@ rule score_localization:
         "{results}/benchmarks/score_localization.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        runtime=lambda wildcards, attempt: attempt * (60 + PEOPLE // 50),
     params:
         methods=METHODS,
         groups=GROUPS,

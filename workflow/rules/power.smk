@@ -18,7 +18,8 @@ rule score_phantom_design:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=6144,
+        mem_mb=lambda wildcards, attempt: attempt * 6144,
+        runtime=lambda wildcards, attempt: attempt * (60 + BENCHMARK_SIZE["people"]),
     params:
         settings={
             **ordered(PHANTOM_BENCHMARK, "full", "designs", "effects", "seeds"),
@@ -80,7 +81,10 @@ rule plant_people:
         "../../envs/cpu.yaml"
     resources:
         # A map's worth of memory a person and planting comes on top.
-        mem_mb=3072 + len(PLANTED["effects"]) * len(PLANTED_SEEDS) * min(PEOPLE, config["images"]["subjects_per_job"]),
+        mem_mb=lambda wildcards, attempt: attempt
+        * (3072 + len(PLANTED["effects"]) * len(PLANTED_SEEDS) * min(PEOPLE, config["images"]["subjects_per_job"])),
+        runtime=lambda wildcards, attempt: attempt
+        * (30 + config["images"]["subjects_per_job"] * (2 if config["images"]["align"] == "none" else 15)),
     params:
         people=lambda wildcards: people_of_batch(wildcards)[["participant_id", "image", "mask"]].to_dict("list"),
         root=None if PHANTOM else str(data_root(COHORT)),
@@ -117,7 +121,9 @@ rule score_planted:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt
+        * (60 + PEOPLE * config["training"]["epochs"] // 300 + PEOPLE * len(METHODS) // 15),
     params:
         planted=lambda wildcards: {
             **ordered(PLANTED, *NOT_OF_A_PLANTING),

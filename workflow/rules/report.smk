@@ -1,5 +1,7 @@
-# Purpose: the page, from result files alone; nothing here reads private/.
-# Inputs: tables/, figures/, images/index.tsv; outputs: report/index.html, provenance.json.
+# Purpose: how the run came about, and the page, from result files alone; the page reads nothing of private/.
+# Inputs: tables/, figures/, images/; outputs: inputs.tsv, provenance.json, report/index.html.
+
+from voxplain.reporting.input_files import input_files
 
 TABLES = [
     f"{RESULTS}/tables/cohort.tsv",
@@ -67,12 +69,74 @@ POPULATION_MAPS = expand(
 )
 
 
+# Files of the user other than volumes, by the settings that name them; and tables that a source finds by itself.
+INPUT_FILES = {setting: str(path) for setting, path in input_files(config, RESULTS).items()}
+if not PHANTOM:
+    INPUT_FILES |= {
+        f"cohort.{COHORT['source']}.{key}": path
+        for key, path in cohort_tables(None).items()
+        if str(path) not in INPUT_FILES.values()
+    }
+# Where volumes can be looked at again: not those that the run made itself, nor those in a bucket.
+DATA_ROOT = str(data_root(COHORT)) if data_root(COHORT) else None
+# What the page shows of the config, and the record of the run keeps.
+SETTINGS_SHOWN = {**config, "cohort": {**COHORT, "restricted_target": hide_target()}}
+
+
+rule record_inputs:
+    """Checksums of the files that the config names, at the very beginning."""
+    input:
+        list(INPUT_FILES.values()),
+    output:
+        f"{RESULTS}/inputs.tsv",
+    log:
+        f"{RESULTS}/logs/record_inputs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/record_inputs.tsv"
+    # Before everything else, so that a change while the run goes on is seen.
+    priority: 100
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        files=INPUT_FILES,
+        root=DATA_ROOT,
+        code=code_of("record_inputs"),
+    script:
+        "../scripts/record_inputs.py"
+
+
+rule write_provenance:
+    """How the run came about, and whether its input is still what was read."""
+    input:
+        inputs=f"{RESULTS}/inputs.tsv",
+        participants=f"{RESULTS}/private/participants.tsv",
+        batches=expand(f"{RESULTS}/images/batch-{{batch}}.tsv", batch=BATCHES),
+        weights=expand(f"{RESULTS}/models/fold-{{fold}}/weights.safetensors", fold=FOLDS),
+        outputs=TABLES + POPULATION_MAPS,
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{RESULTS}/logs/write_provenance.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_provenance.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        config=SETTINGS_SHOWN,
+        files=INPUT_FILES,
+        root=DATA_ROOT,
+        code=code_of("write_provenance"),
+    script:
+        "../scripts/write_provenance.py"
+
+
 rule write_page:
     """The report: one file that opens anywhere, without a network."""
     input:
         tables=TABLES,
         index=f"{RESULTS}/images/index.tsv",
         excluded=f"{RESULTS}/images/excluded.tsv",
+        provenance=f"{RESULTS}/provenance.json",
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
@@ -82,7 +146,6 @@ rule write_page:
         + expand(f"{RESULTS}/figures/anatomy_regions_{{atlas}}.svg", atlas=ATLASES if TESTED["anatomy"] else []),
     output:
         page=f"{RESULTS}/report/index.html",
-        provenance=f"{RESULTS}/provenance.json",
     log:
         f"{RESULTS}/logs/write_page.log",
     benchmark:
@@ -90,10 +153,7 @@ rule write_page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        config=lambda wildcards: {
-            **config,
-            "cohort": {**COHORT, "restricted_target": hide_target()},
-        },
+        config=SETTINGS_SHOWN,
         differences={method: difference_of(method) for method in METHODS},
         methods=METHODS,
         groups=GROUPS,

@@ -46,7 +46,8 @@ rule train_again:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (30 + PEOPLE * config["training"]["epochs"] // 300),
     params:
         model=ordered(config["model"]),
         training=ordered(config["training"]),
@@ -80,7 +81,7 @@ rule perturb_weights:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
     params:
         share=REPRODUCIBILITY["weight_noise"],
         seed=config["seed"],
@@ -114,7 +115,8 @@ rule explain_again:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (60 + 2 * REPRODUCIBILITY["people"] // len(FOLDS)),
     params:
         settings=lambda wildcards: {
             **ordered(config["maps"]["methods"][wildcards.method]),

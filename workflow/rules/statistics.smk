@@ -44,7 +44,8 @@ rule cross_validate:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (30 + len(FOLDS) * PEOPLE * config["training"]["epochs"] // 300),
     params:
         model=ordered(config["model"]),
         training=ordered(config["training"]),
@@ -202,7 +203,7 @@ rule describe_first_layer:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=4096,
+        mem_mb=lambda wildcards, attempt: attempt * 6144,
     params:
         layer=config["features"]["layer"],
         bins=config["features"]["bins"],
@@ -259,7 +260,8 @@ rule visualise_features:
     threads: config["torch_threads"]
     resources:
         gpu=GPUS,
-        mem_mb=8192,
+        mem_mb=lambda wildcards, attempt: attempt * 8192,
+        runtime=lambda wildcards, attempt: attempt * (60 + VISUALISATION["steps"]),
     params:
         settings=ordered(VISUALISATION, "folds", "layers", "channels", "nearest"),
         layers=VISUALISATION["layers"],

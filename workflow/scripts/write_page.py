@@ -1,34 +1,14 @@
-"""Rule write_page: result files in, the page and the provenance of the run out."""
+"""Rule write_page: result files in, the page out."""
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from voxplain.base.files import write_text
 from voxplain.base.jobs import job_log
 from voxplain.reporting.page import write_page
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, TABLES_OF_ATLASES
-from voxplain.reporting.privacy import public_settings
-
-# Programs whose versions matter for the numbers.
-PROGRAMS = (
-    "snakemake",
-    "torch",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "nibabel",
-    "nilearn",
-    "antspyx",
-    "captum",
-    "scikit-image",
-)
-# The distributions that XGBoost comes in; a run without it is as good.
-XGBOOST = ("xgboost", "xgboost-cpu")
 
 
-def run(config, results, tables, pictures, index, excluded, differences, methods, groups, atlases, page, provenance):
+def run(config, results, tables, pictures, index, excluded, provenance, differences, methods, groups, atlases, page):
     by_atlas = tuple(f"{name}_" for name in (*TABLES_OF_ATLASES, *FIGURES_OF_ATLASES))
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(by_atlas)}
     named |= {"index": index, "excluded": excluded}
@@ -49,28 +29,15 @@ def run(config, results, tables, pictures, index, excluded, differences, methods
     }
     for name in FIGURES_OF_ATLASES:
         figures[name] = _of_atlases(name, pictures, atlases)
-    versions = installed()
-    contents = {"config": config, "tables": named, "figures": figures, "differences": differences, "versions": versions}
-    write_page(page, contents)
-    record = {"versions": versions, "config": dict(public_settings(config))}
-    write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", provenance)
+    record = json.loads(Path(provenance).read_text(encoding="utf-8"))
+    contents = {"config": config, "tables": named, "figures": figures, "differences": differences}
+    write_page(page, contents | {"provenance": record})
 
 
 def _of_atlases(name, paths, atlases):
     """Return those of the files that are called by `name` and an atlas, by atlas."""
     stems = {Path(path).stem: path for path in paths}
     return {atlas: stems[f"{name}_{atlas}"] for atlas in atlases if f"{name}_{atlas}" in stems}
-
-
-def installed():
-    """Return the versions of Python and of the programs, by their names."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PROGRAMS}
-    for name in XGBOOST:
-        try:
-            return versions | {"xgboost": version(name)}
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 if __name__ == "__main__":
@@ -82,10 +49,10 @@ if __name__ == "__main__":
             snakemake.input.pictures,
             snakemake.input.index,
             snakemake.input.excluded,
+            snakemake.input.provenance,
             snakemake.params.differences,
             snakemake.params.methods,
             snakemake.params.groups,
             snakemake.params.atlases,
             snakemake.output.page,
-            snakemake.output.provenance,
         )

@@ -179,7 +179,22 @@ def contents(tmp_path):
             "maps": {method: dict.fromkeys(GROUPS, picture) for method in METHODS},
             "regions": {"parcels": picture},
         },
-        "versions": {"voxplain": "0.1.0"},
+        "provenance": {
+            "versions": {"voxplain": "0.1.0", "python": "3.12.1", "numpy": "2.3.5", "captum": None},
+            "not_as_pinned": {},
+            "seeds": {"seed": 42},
+            "device": {
+                "gpus": [],
+                "processor": "Abacus 9",
+                "trained_on": [],
+                "training_precision": ["float32"],
+                "torch_threads": 1,
+            },
+            "inputs": {"files": [], "volumes": {"read": 40, "checksum": "0123456789abcdef"}},
+            "changed": {"files": [], "volumes_checked": 40, "volumes": 0, "volumes_gone": 0},
+            "outputs": {"tables/dice.tsv": "00"},
+            "fingerprint": "fedcba9876543210",
+        },
     }
 
 
@@ -297,4 +312,34 @@ def model_tables():
             }
         ),
         "permutations": pd.DataFrame({"permutation": range(4), "metric": "accuracy", "value": [0.4, 0.5, 0.55, 0.6]}),
+    }
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A data root with tables, one of them restricted, and an atlas beside it; the config that names them."""
+    root = tmp_path / "home" / "jane" / "HCP_1200"
+    root.mkdir(parents=True)
+    (root / "unrestricted.csv").write_text("Subject\n1\n")
+    (root / "RESTRICTED_jane_1_2.csv").write_text("Subject,Family_ID\n1,56789_4711\n")
+    (tmp_path / "atlas.nii.gz").write_bytes(b"atlas")
+    return root, {
+        "name": "x",
+        "seed": 7,
+        "device": "cpu",
+        "torch_threads": 2,
+        "cohort": {
+            "source": "hcp",
+            "target": "Gender",
+            "task": "classification",
+            "hcp": {
+                "root": str(root),
+                "unrestricted_csv": str(root / "unrestricted.csv"),
+                "restricted_csv": str(root / "RESTRICTED_jane_1_2.csv"),
+                "freesurfer_csv": None,
+                "image": "{id}/T1w.nii.gz",
+            },
+        },
+        "baselines": {"features": {"tables": [str(root / "unrestricted.csv"), str(root / "missing.csv")]}},
+        "atlases": {"a": {"image": str(tmp_path / "atlas.nii.gz")}},
     }

@@ -115,7 +115,7 @@ def test_markup_in_labels_ids_and_regions_is_escaped(contents, tmp_path):
     contents["config"]["name"] = evil
     contents["config"]["cohort"]["labels"] = ["F", evil]
     contents["config"]["cohort"]["target"] = '"><img src=x onerror=alert(1)>'
-    contents["versions"] = {evil: evil}
+    contents["provenance"]["versions"] = {"voxplain": evil, evil: evil}
     contents["tables"]["top_regions"] = {evil: contents["tables"]["top_regions"]["parcels"]}
     rewrite(contents["tables"]["explained"], lambda table: table.replace({"method": {"gradcam": evil}}))
     contents["figures"]["maps"][evil] = contents["figures"]["maps"].pop("gradcam")

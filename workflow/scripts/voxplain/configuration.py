@@ -1,5 +1,6 @@
 """The configuration as a whole: made tidy, and checked for what a schema cannot see."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,13 @@ from voxplain.base.errors import refuse
 from voxplain.cohort.hcp import FILES
 from voxplain.cohort.sheets import read_header
 from voxplain.evaluation.checks import of_the_evaluation
+from voxplain.imaging.grid import COMMON
 from voxplain.population.groups import TERTILES
 
 BLOCKS = 3  # of VoxelCNN, unless its arguments say otherwise
+# A block takes two voxels off an axis and halves it; one must be left.
+MOST_BLOCKS = int(math.log2((min(COMMON.shape) + 2) / 3))
+MOST_CHANNELS = 1024
 VOXEL_CNN = ("channels", "blocks", "dropout")
 FOR_CLASSES, FOR_NUMBERS = {"logistic"}, {"ridge", "svr"}
 ON_VOXELS = "svm"
@@ -161,6 +166,10 @@ def _of_the_cohort(config: dict) -> list[str]:
         problems.append("statistics.age_gap: take it out, a network from outside has no folds to correct the gap with")
     if config["folds"]["compare_ungrouped"] and not config["folds"]["grouped"]:
         problems.append("folds.compare_ungrouped: set folds.grouped to true, or there is nothing to compare")
+    files = {f"atlases.{name}.{key}": path for name, own in config["atlases"].items() for key, path in own.items()}
+    files = {key: path for key, path in files.items() if key.endswith((".image", ".labels"))}
+    files["interpret.weights"] = config["interpret"]["weights"]
+    problems += [f"{key}: {path} is not a file" for key, path in files.items() if path and not Path(path).is_file()]
     return problems
 
 
@@ -171,6 +180,9 @@ def _of_the_network(config: dict, classes: Sequence[str]) -> list[str]:
     strangers = ", ".join(sorted(set(arguments) - set(VOXEL_CNN)))
     if strangers:
         problems.append(f"model.arguments: VoxelCNN has no {strangers}; it has {', '.join(sorted(VOXEL_CNN))}")
+    impossible = _of_the_arguments(arguments)
+    if impossible:
+        return problems + impossible
     blocks = arguments.get("blocks", BLOCKS)
     asked = {"features.layer": [layer] if config["features"]["first_layer"] and len(classes) == 2 else []}
     visualisation = config["features"]["visualisation"]
@@ -183,6 +195,24 @@ def _of_the_network(config: dict, classes: Sequence[str]) -> list[str]:
         if strangers:
             problems.append(f"{key}: {strangers} is none of the network's blocks, 1 to {blocks}")
     return problems
+
+
+def _of_the_arguments(arguments: dict) -> list[str]:
+    """Return what VoxelCNN would refuse after the images have been read."""
+    channels, blocks, dropout = arguments.get("channels", 1), arguments.get("blocks", 1), arguments.get("dropout", 0)
+    checks = [
+        (_is_whole(channels, MOST_CHANNELS), f"channels: {channels!r} is not a whole number from 1 to {MOST_CHANNELS}"),
+        (_is_whole(blocks, MOST_BLOCKS), f"blocks: {blocks!r} is not a whole number from 1 to {MOST_BLOCKS}"),
+        (
+            isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1,
+            f"dropout: {dropout!r} is not a number from 0 to below 1",
+        ),
+    ]
+    return [f"model.arguments.{problem}" for fine, problem in checks if not fine]
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _of_the_baselines(config: dict, classes: Sequence[str]) -> list[str]:
@@ -203,7 +233,7 @@ def _of_the_baselines(config: dict, classes: Sequence[str]) -> list[str]:
         except re.error as error:
             problems.append(f"baselines.features.{key}: {features[key]!r} is no regular expression: {error}")
     on_features = [model for model in models if model != ON_VOXELS]
-    if on_features and config["cohort"]["source"] == "table" and not features["tables"]:
+    if on_features and config["cohort"]["source"] in ("table", "bids") and not features["tables"]:
         problems.append(f"baselines.features.tables: name a table of features for {', '.join(on_features)}")
     if on_features:
         missing = [path for path in features["tables"] if not Path(path).is_file()]

@@ -1,6 +1,7 @@
 """What the page says of the tests of the maps."""
 
 import importlib.util
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -201,9 +202,10 @@ def test_the_rule_hands_tables_and_pictures_of_atlases_on_by_atlas(tested, tmp_p
     excluded = folder / "images" / "excluded.tsv"
     write_table(pd.DataFrame({"participant_id": []}), excluded)
     page_path, index = folder / "report" / "index.html", tested["tables"]["index"]
+    record = folder / "provenance.json"
+    record.write_text(json.dumps(tested["provenance"]))
     script.run(
-        tested["config"], folder, tables, pictures, index, excluded, {}, [], [], ["parcels"], page_path,
-        folder / "provenance.json",
+        tested["config"], folder, tables, pictures, index, excluded, record, {}, [], [], ["parcels"], page_path,
     )  # fmt: skip
     html = page_path.read_text(encoding="utf-8")
     assert html.count("<img") == 4

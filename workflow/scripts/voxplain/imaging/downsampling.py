@@ -15,7 +15,7 @@ from voxplain.imaging.alignment import align_to_mni, check_kind, space_after
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.intensity import check_intensity, normalise
 from voxplain.imaging.quality import COLUMNS, expected_place, measure, unread
-from voxplain.imaging.reading import Memory, Volume, read_volume
+from voxplain.imaging.reading import Changed, Memory, Volume, read_volume, refuse_changed, state_of
 from voxplain.imaging.resizing import inside_brain, one_blas_thread, to_common_grid
 
 # Mask and image come from the same tools and share their grid but for rounding.
@@ -72,6 +72,8 @@ def downsample(
     ------
     InputError
         For a setting that is not one of the above.
+    Changed
+        For a file that somebody wrote to while it was read.
     """
     check_kind(align)
     check_intensity(intensity)
@@ -101,6 +103,8 @@ def downsample(
         )
         if not row["problem"]:
             data = normalise(data, brain, intensity)
+    except Changed:
+        raise
     except InputError as problem:
         # The table of excluded people is public: it names files, not the folders of somebody's machine.
         text = str(problem)
@@ -123,14 +127,23 @@ def downsample_each(
     images, masks, ids : sequences of one length
     **settings
         Of `downsample`.
+
+    Raises
+    ------
+    Changed
+        After the last person, for files that were written to since they were read: Snakemake holds the times of files
+        against that of the batch, which is later.
     """
     progress = Progress("volumes", len(ids))
     memory = Memory(), Memory()
+    states = {}
     with one_blas_thread():
         for image, mask, participant_id in zip(images, masks, ids, strict=True):
+            states = {path: state_of(path) for path in (image, mask) if path is not None} | states
             person = downsample(image, mask, participant_id, memory=memory, **settings)
             progress.step(note=f"{participant_id}: {person[2]['problem']}" if person[2]["problem"] else "")
             yield person
+    refuse_changed(states)
 
 
 def downsample_batch(

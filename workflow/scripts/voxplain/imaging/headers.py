@@ -1,5 +1,6 @@
 """What a volume's header says, and refusing what cannot be a 3D brain volume whose place in space is known."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 GZIPPED = (".gz", ".mgz")
 # Bytes before the data of FreeSurfer's formats.
 MGH_OFFSET = 284
+# FreeSurfer keeps a history behind the data.
+MGH_HISTORY = 2**20
 # Limits of what is taken for a 3D brain volume; a header beyond them is damaged or in other units than mm.
 AXIS_VOXELS = (8, 2048)
 MOST_VOXELS = 512**3
@@ -37,6 +40,8 @@ class Header:
         Value = stored number × slope + intercept.
     offset : int
         Bytes before the data.
+    padding : int
+        Most bytes that may follow the data.
     """
 
     shape: tuple[int, int, int]
@@ -45,6 +50,7 @@ class Header:
     slope: float = 1.0
     intercept: float = 0.0
     offset: int = 0
+    padding: int = 0
 
 
 class Unfit(Exception):
@@ -62,9 +68,11 @@ def read_header(path: Path) -> Header:
     """
     if not path.name.endswith(SUFFIXES):
         raise Unfit(f"is of no known format; expected a name that ends in {', '.join(SUFFIXES)}")
-    if not path.exists():
-        raise Unfit("is a link to a file that is not there" if path.is_symlink() else "does not exist")
     try:
+        if not path.exists():
+            raise Unfit("is a link to a file that is not there" if path.is_symlink() else "does not exist")
+        if not path.is_file() and not path.is_dir():
+            raise Unfit("is a pipe or a device; expected a file")
         header = _mgh_header(path) if path.suffix in (".mgz", ".mgh") else _nifti_header(path)
     except EOFError as error:
         raise Unfit("is truncated: the header is incomplete. Copy the file again") from error
@@ -143,6 +151,10 @@ def _nifti_header(path: Path) -> Header:
         header = Nifti2Header(block, endianness=order, check=False)
     else:
         raise Unfit("is not a NIfTI file in one piece (.nii); Analyze and .hdr/.img pairs must be converted first")
+    if np.isinf(header["scl_slope"]):
+        raise Unfit("has a damaged header (scl_slope is infinite)")
+    if header["pixdim"][0] == 0:  # which the standard reads as 1
+        header["pixdim"][0] = 1
     shape = _shape_3d(header["dim"])
     try:
         dtype = header.get_data_dtype()
@@ -153,7 +165,10 @@ def _nifti_header(path: Path) -> Header:
         raise Unfit(f"has a damaged header ({error})") from error
     if not header.single_vox_offset <= offset <= 2**30:
         raise Unfit(f"has a damaged header (data at byte {offset})")
-    return Header(shape, _real(dtype), _one_affine(*forms, shape), slope or 1.0, intercept or 0.0, offset)
+    # Whoever leaves one slice out of the shape leaves at least a plane of voxels behind.
+    plane = math.prod(sorted(shape)[:2]) * _real(dtype).itemsize
+    affine = _one_affine(*forms, shape)
+    return Header(shape, dtype, affine, slope or 1.0, intercept or 0.0, offset, padding=plane - 1)
 
 
 def _shape_3d(dim: Sequence[int]) -> tuple[int, ...]:
@@ -175,7 +190,8 @@ def _real(dtype: np.dtype) -> np.dtype:
     if dtype.kind == "c":
         raise Unfit("holds complex numbers; expected real ones (take the magnitude)")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise Unfit(f"holds {dtype.name} values; expected integers or floats of at most 64 bits")
+        kind = "values of a type that cannot be read" if dtype.kind == "V" else f"{dtype.name} values"
+        raise Unfit(f"holds {kind}; expected integers or floats of at most 64 bits")
     return dtype
 
 
@@ -225,7 +241,7 @@ def _mgh_header(path: Path) -> Header:
         dtype = header.get_data_dtype().newbyteorder(">")
     except KeyError as error:
         raise Unfit(f"has a damaged header (type {error})") from error
-    return Header(shape, _real(dtype), header.get_affine(), offset=MGH_OFFSET)
+    return Header(shape, _real(dtype), header.get_affine(), offset=MGH_OFFSET, padding=MGH_HISTORY)
 
 
 def _times(numbers: object) -> str:

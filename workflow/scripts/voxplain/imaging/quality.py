@@ -20,6 +20,7 @@ COLUMNS = (
     "scale",
     "dice",
     "distance_mm",
+    "checksum",
     "problem",
 )
 # Least Dice with the MNI brain, and largest distance of the centres in mm, by the space that images are said to be in.
@@ -27,6 +28,8 @@ COLUMNS = (
 EXPECTED = {"mni": (0.9, None), "acpc": (0.7, 10.0)}
 # Intracranial volumes of adults end below 2.1 litres; a head with face and neck has four.
 LARGEST_BRAIN_ML = 2500.0
+# One of so many voxels is looked at first.
+FEW = 997
 
 
 def measure(
@@ -70,8 +73,8 @@ def measure(
     dict
         `COLUMNS` without ``participant_id``: shape, voxel edges and orientation (``LAS``: the voxel axes run to the
         left, to the front, up) as text, intensity range, brain volume in ml as scanned, how many times larger the brain
-        is than the template, Dice and distance of the centres in mm on the common grid, and what is wrong (``""`` when
-        nothing is).
+        is than the template, Dice and distance of the centres in mm on the common grid, the checksum of the files
+        (`checksum_of`), and what is wrong (``""`` when nothing is).
     """
     from nibabel.orientations import aff2axcodes
 
@@ -89,6 +92,7 @@ def measure(
         "scale": round(float(scale), 4),
         "dice": float("nan"),
         "distance_mm": float("nan"),
+        "checksum": checksum_of(volume, *([] if mask is None else [mask])),
     }
     reference = mni_brain(brain.shape)
     problems = []
@@ -98,6 +102,9 @@ def measure(
             f"{source} {row['brain_volume_ml']:.0f} ml, more than a brain (at most {LARGEST_BRAIN_ML:.0f} ml): give "
             "skull-stripped images or a column of brain masks"
         )
+    flat = _flat(volume, inside)
+    if flat is not None:
+        problems.append(f"all voxels of the brain are {flat:g}: a mask in the place of an image?")
     if not brain.any() or not np.any(data):
         problems.append("no brain within the field of view of the common grid")
     else:
@@ -113,9 +120,15 @@ def measure(
                 f"(expected {largest_distance:g} mm at most)"
             )
     row["problem"] = "; ".join(problems)
-    if problems and not row["brain_volume_ml"] > LARGEST_BRAIN_ML:
+    if problems and flat is None and not row["brain_volume_ml"] > LARGEST_BRAIN_ML:
         row["problem"] += _advice(space, align)
     return row
+
+
+def checksum_of(*volumes: Volume) -> str | None:
+    """Return the checksums of an image and its mask, if any, joined by +; None when one came from no file."""
+    checksums = [volume.checksum for volume in volumes]
+    return None if None in checksums else "+".join(checksums)
 
 
 def expected_place(
@@ -141,6 +154,16 @@ def unread(problem: str) -> dict[str, object]:
     """Return the row of a volume that could not be read or processed: nothing measured, and why."""
     nothing = dict.fromkeys(COLUMNS[1:-1])
     return {**nothing, "problem": " ".join(problem.split())}
+
+
+def _flat(volume: Volume, inside: np.ndarray) -> float | None:
+    """Return the one value that all voxels of the brain have; None when they differ."""
+    # A few voxels tell an image from a mask; all are looked at when these agree only.
+    for step in (FEW, 1):
+        values = volume.data.reshape(-1, order="F")[::step][inside.reshape(-1, order="F")[::step]]
+        if values.size and values.min() < values.max():
+            return None
+    return float(values[0]) if values.size else None
 
 
 def _advice(space: str, align: str) -> str:

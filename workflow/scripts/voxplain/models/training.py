@@ -249,6 +249,7 @@ class _Training:
             "people_trained": len(self.fitted),
             "people_validated": len(self.validated),
             "precision": str(self.precision).removeprefix("torch."),
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
         }
         return TrainedModel(self.model.eval(), history, metadata)
 

@@ -11,12 +11,10 @@ import pandas as pd
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.files import read_table
 from voxplain.imaging.grid import COMMON, Grid, mni_brain, resample_to
-from voxplain.population.atlas_labels import LEFT, RIGHT, checked_labels, hemisphere, read_labels
+from voxplain.population.atlas_labels import LARGEST_LABEL, LEFT, RIGHT, checked_labels, hemisphere, read_labels
 from voxplain.population.maps import read_on_grid
 
 LEAST_IN_BRAIN = 0.5
-# Volumes are read as float32, which holds whole numbers up to here.
-LARGEST_LABEL = 2**24
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.method_sections import describe_methods
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, Frames, checked, read_tables
 from voxplain.reporting.privacy import public_settings
+from voxplain.reporting.provenance import page_facts
 from voxplain.reporting.reading import has_intervals
 from voxplain.reporting.region_tables import show_atlases
 from voxplain.reporting.verdict_matrix import build_matrix, fails_randomisation
@@ -45,8 +46,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
             {group: path}}, ``regions``, ``intervals`` and ``anatomy_regions`` as {atlas: path}, the others as paths.
         ``differences``
             Optional {method: two groups}: the joint map of the method is that of the second minus that of the first.
-        ``versions``
-            Optional {program: version}.
+        ``provenance``
+            Optional record of `voxplain.reporting.provenance.describe_run`.
 
         A path that is None counts as not given.
 
@@ -84,7 +85,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         **_model_facts(frames, performance, external),
         "atlases": show_atlases(frames, of_atlases, figures, methods, groups, top),
         "settings": public_settings(config),
-        "versions": contents.get("versions") or {},
+        "provenance": page_facts(contents["provenance"]) if "provenance" in contents else None,
         "papers": wording.PAPERS,
         "words": wording,
     }
