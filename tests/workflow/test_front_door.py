@@ -102,7 +102,9 @@ def test_missing_labels_are_named(hcp):
     assert "at least two labels" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["hcp.yaml", "hcp_paper.yaml", "demo.yaml", "brain_age.yaml", "preterm.yaml", "bids.yaml"])
+@pytest.mark.parametrize(
+    "name", ["hcp.yaml", "hcp_paper.yaml", "demo.yaml", "brain_age.yaml", "preterm.yaml", "bids.yaml"]
+)
 def test_every_shipped_config_is_valid_and_lists_only_known_keys(name):
     from snakemake.utils import validate
 
