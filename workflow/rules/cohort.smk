@@ -99,9 +99,6 @@ rule tabulate_participants:
         "{results}/logs/tabulate_participants.log",
     benchmark:
         "{results}/benchmarks/tabulate_participants.tsv"
-    # Tables are checked before hours of reading begin. Images are no input of theirs, nor they of images: a corrected
-    # label needs no second reading.
-    priority: 90
     conda:
         "../../envs/cpu.yaml"
     params:

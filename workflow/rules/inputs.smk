@@ -119,7 +119,12 @@ def volumes_of_batch(wildcards):
     if PHANTOM:
         return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
     people = people_of_batch(wildcards)
-    return {"volumes": below_data_root(people["image"]), "masks": below_data_root(people["mask"].dropna())}
+    return {
+        "volumes": below_data_root(people["image"]),
+        "masks": below_data_root(people["mask"].dropna()),
+        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
+        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
+    }
 
 
 def below_data_root(paths):
