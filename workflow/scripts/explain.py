@@ -1,6 +1,5 @@
 """Rules explain, explain_again: one fold's network in, the maps of one part of the people that it has not seen out."""
 
-import hashlib
 from itertools import chain
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from voxplain.attribution.choosing import choose_people, people_of_part
 from voxplain.attribution.explaining import explain_people, partial_key
 from voxplain.attribution.noise_model import load_noise_model
 from voxplain.base.device import on_device
-from voxplain.base.files import clear_folders, read_array, read_table
+from voxplain.base.files import clear_folders, file_sha256, read_array, read_table
 from voxplain.base.jobs import job_log
 from voxplain.cohort.participants import read_private
 from voxplain.models.checkpoint import load_checkpoint
@@ -34,7 +33,7 @@ def run(
     trained = None
     if noise_model:
         trained = load_noise_model(noise_model)
-        facts["noise_model"] = hashlib.sha256(Path(noise_model).read_bytes()).hexdigest()
+        facts["noise_model"] = file_sha256(noise_model)
     read = chain((volumes[row] for row in rows), [population_mean])
     state = f"{partial}_{partial_key(weights, facts, ids, code, targets, read)}"
     with on_device(*device) as place:

@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import os
 import shutil
 import tempfile
@@ -196,6 +197,12 @@ def write_image(data: np.ndarray, affine: np.ndarray, path: str | os.PathLike, c
         payload = igzip_lib.compress(payload, compression, flag=igzip_lib.COMP_GZIP)
     with written_whole(path, len(payload)) as temporary:
         temporary.write_bytes(payload)
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clear_folders(pattern: str) -> None:

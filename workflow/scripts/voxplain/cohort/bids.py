@@ -48,15 +48,12 @@ def read_bids(settings: dict, target: str) -> Roster:
     sheet = read_sheet(participants_file(settings), "cohort.bids.participants")
     ids = sheet.ids("participant_id", "cohort.bids.participants")
 
-    def optional(key: str) -> list[str | None] | None:
-        return sheet.column(settings[key], f"cohort.bids.{key}") if settings.get(key) else None
-
     people = roster_frame(
         ids,
         target=sheet.column(target, "cohort.target"),
-        group=optional("group_column"),
-        size=optional("size_column"),
-        age=optional("age_column"),
+        group=sheet.optional_column(settings, "group_column", "cohort.bids"),
+        size=sheet.optional_column(settings, "size_column", "cohort.bids"),
+        age=sheet.optional_column(settings, "age_column", "cohort.bids"),
     )
     return Roster(
         people,

@@ -85,6 +85,10 @@ class Sheet:
         cells = (row[place].strip() for row in self.rows)
         return [None if cell.casefold() in MISSING_WORDS else cell for cell in cells]
 
+    def optional_column(self, settings: dict, key: str, section: str) -> list[str | None] | None:
+        """Return the column that a setting of a section of the config names, as `column` does; None without one."""
+        return self.column(settings[key], f"{section}.{key}") if settings.get(key) else None
+
     def ids(self, name: str, setting: str) -> list[str]:
         """Return the cleaned ids of a column.
 

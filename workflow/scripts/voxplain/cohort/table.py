@@ -31,9 +31,6 @@ def read_people_table(settings: dict, target: str) -> Roster:
     root = table_root(settings)
     ids = sheet.ids(settings.get("id_column") or "participant_id", "cohort.table.id_column")
 
-    def optional(key: str) -> list[str | None] | None:
-        return sheet.column(settings[key], f"cohort.table.{key}") if settings.get(key) else None
-
     images = _paths(settings, "image", sheet, ids, root)
     if images is None:
         refuse(
@@ -44,9 +41,9 @@ def read_people_table(settings: dict, target: str) -> Roster:
     people = roster_frame(
         ids,
         target=sheet.column(target, "cohort.target"),
-        group=optional("group_column"),
-        size=optional("size_column"),
-        age=optional("age_column"),
+        group=sheet.optional_column(settings, "group_column", "cohort.table"),
+        size=sheet.optional_column(settings, "size_column", "cohort.table"),
+        age=sheet.optional_column(settings, "age_column", "cohort.table"),
         image=images,
         mask=_paths(settings, "mask", sheet, ids, root),
     )

@@ -1,6 +1,5 @@
 """Atlases in MNI space on the common grid; an atlas that does not match its names, or its sides, is refused."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from voxplain.base.errors import InputError, refuse
-from voxplain.base.files import read_table
+from voxplain.base.files import file_sha256, read_table
 from voxplain.imaging.grid import COMMON, Grid, mni_brain, resample_to
 from voxplain.population.atlas_labels import LARGEST_LABEL, LEFT, RIGHT, checked_labels, hemisphere, read_labels
 from voxplain.population.maps import read_on_grid
@@ -159,8 +158,7 @@ def _version() -> str:
 
 def _check_sum(path: Path, expected: str) -> None:
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if found != expected.strip().lower():

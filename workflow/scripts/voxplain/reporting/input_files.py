@@ -1,6 +1,5 @@
 """The files that a run takes in: their checksums when it began, and whether they are still the same when it ends."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from voxplain.base.errors import InputError
+from voxplain.base.files import file_sha256
 
 # Settings whose values never leave the machine; the file's name gives away who applied for it.
 UNSHOWN = frozenset({"restricted_csv", "salt"})
@@ -108,12 +108,6 @@ def changed_volumes(read: pd.DataFrame, people: pd.DataFrame, root: Path) -> Vol
             continue
         changed += touched >= person.since and _checksum(files, memory) != person.checksum
     return Volumes(len(known), changed, gone)
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shown_path(path: str | os.PathLike, root: Path | None = None) -> str:

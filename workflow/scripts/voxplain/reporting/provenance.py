@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from voxplain.base.files import file_sha256
 from voxplain.base.fingerprints import fingerprint, stage_hashes
-from voxplain.reporting.input_files import Volumes, file_sha256, public_config
+from voxplain.reporting.input_files import Volumes, public_config
 
 WORKFLOW = Path(__file__).resolve().parents[3]
 REQUIREMENTS = WORKFLOW.parent / "envs" / "requirements.txt"
