@@ -6,16 +6,23 @@
 The workflow runs on phantom people made straight on the common grid, with a small network for two epochs: what counts
 here is not how long training takes, but how every stage's time and peak memory change with the people. Larger cohorts
 are extrapolated along the line through the two largest runs, and marked as such.
+
+Memory is what a process has made its own. Pages of the memory-mapped stack of images are not: the system keeps as many
+of them as fit and drops them when somebody needs the room. Linux only.
 """
 
 import argparse
 import json
+import re
 import tempfile
+import threading
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 from demo import add_up, run
 from measuring import machine
 
@@ -40,15 +47,47 @@ evaluation:
 """
 
 
-def measured(results: Path) -> pd.DataFrame:
+class OwnMemory(threading.Thread):
+    """Looks every 50 ms what the jobs of a running Snakemake have made their own; the peaks of rules, MB, in a file.
+
+    Rules that another run into the same folder has seen keep their peak, unless this one sees them again.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(daemon=True)
+        self.path, self.ended = path, threading.Event()
+        self.peaks: dict[str, float] = defaultdict(float)
+
+    def run(self) -> None:
+        while not self.ended.wait(0.05):
+            for job in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error, OSError):
+                    command = job.cmdline()
+                    if "--target-jobs" not in command:
+                        continue
+                    rule = command[command.index("--target-jobs") + 1].split(":")[0]
+                    own = [own_mb(child.pid) for child in job.children(recursive=True)]
+                    self.peaks[rule] = max([self.peaks[rule], *own])
+
+    def stop(self) -> dict[str, float]:
+        """Return the peaks of all rules, MB."""
+        self.ended.set()
+        self.join()
+        before = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        peaks = before | {rule: peak for rule, peak in self.peaks.items() if peak}
+        self.path.write_text(json.dumps(peaks), encoding="utf-8")
+        return peaks
+
+
+def own_mb(process: int) -> float:
+    """Return the memory that a process shares with no file, MB."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return sum(int(kilobytes) for kilobytes in re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", status)) * 1024 / 1e6
+
+
+def measured(results: Path, peaks: dict[str, float]) -> pd.DataFrame:
     """Return ``jobs, cpu_s`` (own work and start of all jobs), ``peak_mb`` (of the largest job) of every rule."""
     rows = {name: {"jobs": jobs, "cpu_s": own + start} for name, (jobs, own, start) in add_up(results).items()}
-    peaks: dict[str, float] = defaultdict(float)
-    for path in (results / "benchmarks").rglob("*.tsv"):
-        rule = path.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
-        found = pd.read_csv(path, sep="\t")["max_rss"]
-        # Too short a job is not sampled.
-        peaks[rule] = max([peaks[rule], *pd.to_numeric(found, errors="coerce").dropna()])
     return pd.DataFrame.from_dict(rows, orient="index").assign(peak_mb=pd.Series(peaks))
 
 
@@ -83,9 +122,14 @@ def main() -> None:
         for people in sorted(given.people):
             config = folder / f"{people}.yaml"
             config.write_text(CONFIG.format(people=people), encoding="utf-8")
-            wall, _ = run(folder, given.cores, ["--configfile", str(config)])
+            memory = OwnMemory(folder / f"{people}_memory.json")
+            memory.start()
+            try:
+                wall, _ = run(folder, given.cores, ["--configfile", str(config)])
+            finally:
+                peaks = memory.stop()
             print(f"{people} people: {wall:.0f} s", flush=True)
-            tables[people] = measured(folder / "results" / f"growth-{people}")
+            tables[people] = measured(folder / "results" / f"growth-{people}", peaks)
     table = growth(tables)
     grows = [name for name in table if name.startswith(("cpu_s_", "peak_mb_")) and not name.endswith("extrapolated")]
     last = f"cpu_s_{max(tables)}"

@@ -74,19 +74,19 @@ def describe(
             found = find_layer(model, volumes.batch([0]), layer)
             low, high = _extremes(_activations(model, found, volumes, batch_size))
             _check_finite(low, high, found)
-            people = [
-                _mean_and_entropy(person, low, high, bins)
-                for batch in _activations(model, found, volumes, batch_size)
-                for person in batch
-            ]
+            # One place for all answers: small ones kept between large activations would leave holes in the memory.
+            answers = torch.empty((2, len(volumes), len(low)), dtype=torch.float64, device=device)
+            batches = _activations(model, found, volumes, batch_size)
+            for place, person in enumerate(person for batch in batches for person in batch):
+                answers[0, place], answers[1, place] = _mean_and_entropy(person, low, high, bins)
     finally:
         model.train(was_training)
-    means, entropies = (torch.stack(part).cpu().numpy() for part in zip(*people, strict=True))
-    features = means.shape[1]
+    means, entropies = answers.cpu().numpy()
+    features = len(low)
     return pd.DataFrame(
         {
             "row": np.repeat(np.asarray(rows, dtype=np.int64), features),
-            "feature": np.tile(np.arange(features), len(people)),
+            "feature": np.tile(np.arange(features), len(rows)),
             "mean": means.ravel(),
             "entropy": entropies.ravel(),
         },
@@ -111,9 +111,11 @@ def _activations_of(network: nn.Module, layer: Layer, images: Tensor) -> Tensor:
 
 def _extremes(batches: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the smallest and the largest activation of every feature, float64 [features] each."""
-    pairs = [batch.transpose(0, 1).flatten(1).aminmax(dim=1) for batch in batches]
-    low = torch.stack([pair.min for pair in pairs]).amin(dim=0)
-    high = torch.stack([pair.max for pair in pairs]).amax(dim=0)
+    low = high = None
+    for batch in batches:
+        pair = batch.transpose(0, 1).flatten(1).aminmax(dim=1)
+        low = pair.min if low is None else torch.minimum(low, pair.min, out=low)
+        high = pair.max if high is None else torch.maximum(high, pair.max, out=high)
     return low.double(), high.double()
 
 
