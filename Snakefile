@@ -43,6 +43,10 @@ include: "workflow/rules/evaluation_figures.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    check_images()
+
+
 rule report:
     """Everything: the page with all figures and tables (the default target)."""
     default_target: True

@@ -340,8 +340,8 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def failing(study, *without: str) -> str:
-    """Run up to the networks where bad images stop the run; return its folder after looking that nothing began."""
+def failing(study, *without: str) -> tuple[Path, str]:
+    """Run up to the networks where bad images stop the run; return its folder and words, nothing having begun."""
     config = {**study.config, "name": "fail", "images": {"subjects_per_job": 100}}
     if without:
         table = pd.read_csv(study.folder / "people.csv", dtype=str, keep_default_na=False)
@@ -353,7 +353,7 @@ def failing(study, *without: str) -> str:
     results = study.folder / "results" / config["name"]
     assert not (results / "models").exists()
     assert not (results / "images" / "stack.npy").exists()
-    return results
+    return results, ended.stdout
 
 
 def said(log: Path) -> str:
@@ -373,7 +373,7 @@ def problems() -> dict[str, str]:
 
 
 def test_bad_images_are_left_out_and_listed_with_the_reason(study):
-    study.run("results/bad/images/index.tsv")
+    study.run("results/bad/images/index.tsv", "results/bad/private/missing.tsv")
     excluded = pd.read_csv(study.results / "images" / "excluded.tsv", sep="\t", dtype=str)
     assert dict(zip(excluded["participant_id"], excluded["problem"], strict=True)) == problems()
     index = pd.read_csv(study.results / "images" / "index.tsv", sep="\t", dtype=str)
@@ -387,18 +387,20 @@ def test_bad_images_are_left_out_and_listed_with_the_reason(study):
 
 
 def test_bad_headers_stop_the_run_before_data_are_read(study):
-    results = failing(study)
+    results, words = failing(study)
     bad = [f"{study.folder / person / HEADERS[person][0]}: {HEADERS[person][2]}" for person in sorted(HEADERS)]
-    assert said(results / "logs" / "tabulate_participants.log") == refusal(
+    expected = refusal(
         f"{len(bad)} images cannot be read; every one must be a whole 3D volume (.nii or .nii.gz)",
         bad,
-        "Fetch or convert these files again, or take these people out of the table.",
+        "Fetch or convert these files again, take these people out of the table, or set images.on_bad_image: "
+        "exclude to go on without them.",
     )
-    assert not list((results / "images").glob("batch*")) if (results / "images").exists() else True
+    assert f"\n{expected}\n" in words
+    assert not results.exists()
 
 
 def test_bad_data_stop_the_run_before_anything_is_trained(study):
-    results = failing(study, *HEADERS)
+    results, _ = failing(study, *HEADERS)
     bad = [f"{person}: {problem}" for person, problem in sorted(problems().items()) if person not in HEADERS]
     assert said(results / "logs" / "stack_images.log") == refusal(
         f"{len(bad)} of {len(bad) + len(GOOD)} images cannot be used",

@@ -107,6 +107,15 @@ def test_nothing_is_left_to_do_and_age_trains_nothing_anew(finished):
     assert not {"downsample", "tabulate_participants"} & set(finished.planned(config))
 
 
+def test_images_in_another_folder_are_read_in_the_same_run_as_the_table(finished):
+    (finished.folder / "moved").symlink_to(finished.config["cohort"]["bids"]["root"], target_is_directory=True)
+    section = {**finished.config["cohort"]["bids"], "root": str(finished.folder / "moved")}
+    config = {**finished.config, "cohort": {**finished.config["cohort"], "bids": section}}
+    planned = finished.planned(config)
+    assert planned["tabulate_participants"] == planned["stack_images"] == 1
+    assert planned["downsample"] == len(list(finished.results.glob("images/batch-*_brains.npy")))
+
+
 def test_a_second_session_is_refused_by_name(bids):
     person = sorted((bids.folder / "fmriprep").glob("sub-*/ses-baseline"))[0].parent
     second = person / "ses-later"

@@ -104,7 +104,6 @@ rule tabulate_participants:
     params:
         # Head size and age are collected elsewhere, so that a correction of theirs trains no network anew.
         cohort=COHORT_OF_FOLDS,
-        on_bad_image=config["images"]["on_bad_image"],
         tables=tables_of_the_phantom,
         # Images that came or went change the cohort; images that merely changed do not.
         found=lambda wildcards: fingerprint("\n".join(found()["participant_id"])),

@@ -18,6 +18,7 @@ from voxplain.cohort.people import target_is_restricted
 from voxplain.cohort.targets import check_enough, labels_of
 from voxplain.population.groups import TERTILES
 from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_benchmark
+from voxplain.imaging.reading import check_headers
 from voxplain.configuration import (
     ON_VOXELS,
     SIGNED,

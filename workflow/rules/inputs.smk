@@ -119,12 +119,15 @@ def volumes_of_batch(wildcards):
     if PHANTOM:
         return {"volumes": f"{RESULTS}/phantom/volumes/batch-{wildcards.batch}"}
     people = people_of_batch(wildcards)
-    return {
-        "volumes": below_data_root(people["image"]),
-        "masks": below_data_root(people["mask"].dropna()),
-        # The tables must be sound before hours of reading begin; a corrected label needs no second reading.
-        "participants": ancient(f"{RESULTS}/private/participants.tsv"),
-    }
+    return {"volumes": below_data_root(people["image"]), "masks": below_data_root(people["mask"].dropna())}
+
+
+def check_images():
+    """Refuse images that a run is about to read and cannot, before it does; the quality control may leave them out."""
+    if PHANTOM or BUCKET or config["images"]["on_bad_image"] != "fail":
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "downsample"]
+    plainly(check_headers, sorted({str(path) for job in jobs for path in job.input}))
 
 
 def below_data_root(paths):

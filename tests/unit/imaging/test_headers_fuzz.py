@@ -62,7 +62,8 @@ for number, broken in enumerate(damages):
         counts["read"] += 1
         fine = volume.data.ndim == 3 and min(volume.data.shape) >= 8 and np.isfinite(volume.data).all()
         fine &= volume.data.nbytes <= 4 * (data.nbytes + 2 * 80) and np.isfinite(volume.affine).all()
-        fine &= abs(np.linalg.det(volume.affine)) > 0 and not check_headers([path])
+        fine &= abs(np.linalg.det(volume.affine)) > 0
+        check_headers([path])
         if not fine:
             strange.append([number, f"read as {volume.data.shape} {volume.affine.tolist()}"])
     slowest = max(slowest, time.perf_counter() - start)

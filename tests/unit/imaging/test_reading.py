@@ -211,11 +211,18 @@ def test_bad_data_are_refused_in_whatever_piece_they_lie(save, numbers, tmp_path
     test_bad_files_are_refused_by_name(save, numbers, tmp_path, case)
 
 
+def named(refusal):
+    """The offenders of a refusal."""
+    return [line.removeprefix("  - ") for line in str(refusal.value).splitlines() if line.startswith("  - ")]
+
+
 @pytest.mark.parametrize("case", BAD_HEADERS)
 def test_headers_are_checked_without_data(save, numbers, tmp_path, case):
     make, message = BAD_HEADERS[case]
     path = make(save, numbers, tmp_path)
-    (problem,) = check_headers([path])
+    with pytest.raises(InputError) as refusal:
+        check_headers([path])
+    (problem,) = named(refusal)
     assert message in problem
     assert problem.startswith(f"{path}: ")
 
@@ -223,5 +230,7 @@ def test_headers_are_checked_without_data(save, numbers, tmp_path, case):
 def test_every_bad_header_is_named_and_no_good_one(save, numbers, tmp_path):
     good = save("good.nii.gz", numbers)
     bad = [tmp_path / "x.nii", save("y.nii.gz", np.stack([numbers] * 2, axis=-1))]
-    problems = check_headers([bad[0], good, bad[1]])
-    assert [problem.split(": ")[0] for problem in problems] == [str(path) for path in bad]
+    with pytest.raises(InputError, match=r"^2 images cannot be read") as refusal:
+        check_headers([bad[0], good, bad[1]])
+    assert [problem.split(": ")[0] for problem in named(refusal)] == [str(path) for path in bad]
+    check_headers([good])

@@ -6,13 +6,13 @@ time: it is converted, scaled and looked at while it is in the processor's cache
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from voxplain.base.errors import InputError
+from voxplain.base.errors import InputError, refuse
 from voxplain.imaging.headers import Header, Unfit, open_stream, read_header, unreadable
 
 # Values that are read at a time.
@@ -126,17 +126,17 @@ def refuse_changed(before: Mapping[str | os.PathLike, tuple[int, int] | None]) -
         )
 
 
-def check_headers(paths: list[str | os.PathLike]) -> list[str]:
-    """Look at existence, format and header of files without reading their data.
+def check_headers(paths: Iterable[str | os.PathLike]) -> None:
+    """Refuse files that `read_volume` would refuse by their headers, without reading their data.
 
     Parameters
     ----------
-    paths : list of path-like
+    paths : iterable of path-like
 
-    Returns
-    -------
-    list of str
-        One text ``path: problem`` for every file that `read_volume` would refuse by its header.
+    Raises
+    ------
+    InputError
+        Naming every such file and its problem.
     """
     problems = []
     for path in paths:
@@ -144,7 +144,13 @@ def check_headers(paths: list[str | os.PathLike]) -> list[str]:
             read_header(Path(path))
         except Unfit as problem:
             problems.append(f"{path}: {problem}")
-    return problems
+    if problems:
+        refuse(
+            f"{len(problems)} images cannot be read; every one must be a whole 3D volume (.nii or .nii.gz)",
+            problems,
+            "Fetch or convert these files again, take these people out of the table, or set images.on_bad_image: "
+            "exclude to go on without them.",
+        )
 
 
 def _read(path: Path, memory: Memory) -> Volume:
