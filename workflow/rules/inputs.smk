@@ -166,7 +166,7 @@ def statistic_of_benchmark(kind):
 def code_of(script, without=()):
     """Fingerprint of a rule's script and the library under it; what only prints does not count."""
     path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
-    return code_hash(path, ("voxplain.base.jobs", "voxplain.base.progress", *without))
+    return code_hash(path, ("voxplain.base.jobs", "voxplain.base.plain_words", "voxplain.base.progress", *without))
 
 
 @lru_cache(maxsize=None)

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from voxplain.base.files import NotWritten, folder_written_whole, write_array, write_table, write_text, written_whole
-from voxplain.base.jobs import in_plain_words, is_out_of_memory, job_log, spell_bytes
+from voxplain.base.jobs import job_log
+from voxplain.base.plain_words import in_plain_words, is_out_of_memory, spell_bytes
 
 LIBRARY = Path(__file__).resolve().parents[3] / "workflow" / "scripts"
 

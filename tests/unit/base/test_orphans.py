@@ -28,8 +28,8 @@ STARTER = "import subprocess; subprocess.run(['bash', '-c', {command!r}])"
 WAYS = {
     "as it is": "",
     "without pidfd": "import os; del os.pidfd_open",
-    "without /proc": "import voxplain.base.jobs as jobs; jobs.PROCESSES = jobs.Path('/nowhere')",
-    "without both": "import os, voxplain.base.jobs as jobs; del os.pidfd_open; jobs.PROCESSES = jobs.Path('/no')",
+    "without /proc": "import voxplain.base.orphans as orphans; orphans.PROCESSES = orphans.Path('/nowhere')",
+    "without both": "import os, voxplain.base.orphans as it; del os.pidfd_open; it.PROCESSES = it.Path('/no')",
 }
 
 

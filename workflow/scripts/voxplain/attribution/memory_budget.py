@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voxplain.attribution.method import weighted_score
 from voxplain.base.errors import InputError
-from voxplain.base.jobs import is_out_of_memory
+from voxplain.base.plain_words import is_out_of_memory
 from voxplain.models.quickening import quickened
 
 CPU_IMAGES = 8  # with more there is no gain

@@ -20,7 +20,7 @@ REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 
 
 class NotWritten(OSError):
-    """The system did not let a file or a folder be written; `voxplain.base.jobs` says so in plain words.
+    """The system did not let a file or a folder be written; `voxplain.base.plain_words` says so in plain words.
 
     Attributes
     ----------

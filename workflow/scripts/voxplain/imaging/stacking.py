@@ -52,7 +52,7 @@ def write_batch(people: Iterable[tuple[np.ndarray, np.ndarray, dict]], n: int, b
     brains = np.zeros(COMMON.shape, dtype=np.int32)
     rows = []
     with ExitStack() as stack:
-        volumes = stack.enter_context(open(stack.enter_context(written_whole(batch.volumes)), "wb"))
+        volumes = stack.enter_context(open(stack.enter_context(written_whole(batch.volumes, n * VOLUME_BYTES)), "wb"))
         _write_header(volumes, n)
         for data, brain, row in people:
             volumes.write(np.ascontiguousarray(data, dtype=np.float32))
@@ -110,7 +110,7 @@ def stack(
         refuse(f"only {len(kept)} usable images are left; at least {min_people} are needed", _lines(bad))
     folder = Path(folder)
     index = kept.drop(columns=["problem", "batch", "offset"])
-    with written_whole(folder / "stack.npy") as path:
+    with written_whole(folder / "stack.npy", len(kept) * VOLUME_BYTES) as path:
         total = _copy_volumes(batches, kept, path)
     brains = sum((read_array(batch.brains).astype(np.int64) for batch in batches), np.zeros(COMMON.shape, np.int64))
     write_image((total / len(kept)).astype(np.float32), COMMON.affine, folder / "mean.nii.gz")

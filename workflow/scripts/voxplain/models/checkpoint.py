@@ -234,7 +234,7 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]
     fields["__metadata__"] = dict(sorted(fields.get("__metadata__", {}).items()))
     text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    with written_whole(path) as temporary, open(temporary, "wb") as file:
+    with written_whole(path, len(data)) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         file.write(data[8 + length :])
