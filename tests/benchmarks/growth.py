@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-from demo import add_up, run
+from demo import ROOT, add_up, run
 from measuring import machine
 
 EXTRAPOLATED = (10_000, 45_000)
+# What a job is started from.
+SCRIPT = re.compile(r"\.snakemake/scripts/tmp\w+\.(\w+)\.py$")
 # Stages that people are drawn for, as many however large the cohort, are left out but for one.
 CONFIG = """
 name: growth-{people}
@@ -59,15 +61,13 @@ class OwnMemory(threading.Thread):
         self.peaks: dict[str, float] = defaultdict(float)
 
     def run(self) -> None:
+        rules = rules_of_scripts()
         while not self.ended.wait(0.05):
             for job in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error, OSError):
-                    command = job.cmdline()
-                    if "--target-jobs" not in command:
-                        continue
-                    rule = command[command.index("--target-jobs") + 1].split(":")[0]
-                    own = [own_mb(child.pid) for child in job.children(recursive=True)]
-                    self.peaks[rule] = max([self.peaks[rule], *own])
+                    script = next((name[1] for name in map(SCRIPT.search, job.cmdline()) if name), None)
+                    for rule in rules.get(script, ()):
+                        self.peaks[rule] = max(self.peaks[rule], own_mb(job.pid))
 
     def stop(self) -> dict[str, float]:
         """Return the peaks of all rules, MB."""
@@ -77,6 +77,16 @@ class OwnMemory(threading.Thread):
         peaks = before | {rule: peak for rule, peak in self.peaks.items() if peak}
         self.path.write_text(json.dumps(peaks), encoding="utf-8")
         return peaks
+
+
+def rules_of_scripts() -> dict[str, list[str]]:
+    """Return the rules that a script serves."""
+    rules = defaultdict(list)
+    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for rule, text in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)*)", file.read_text(encoding="utf-8"), re.M):
+            for script in re.findall(r'"\.\./scripts/(\w+)\.py"', text):
+                rules[script].append(rule)
+    return rules
 
 
 def own_mb(process: int) -> float:

@@ -1,6 +1,7 @@
 """The benchmarks run and fill the table; how fast anything is, no test says."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +59,33 @@ def test_a_run_is_added_up(tmp_path):
     (tmp_path / "logs" / "broken.log").write_text("something\n")
     with pytest.raises(SystemExit, match=r"broken\.log"):
         add_up(tmp_path)
+
+
+def test_memory_is_that_of_a_job_without_the_files_that_it_has_mapped(tmp_path):
+    from growth import OwnMemory, rules_of_scripts
+
+    rules = rules_of_scripts()
+    assert rules["write_page"] == ["write_page"]
+    assert len(rules["explain"]) > 1
+    with open(tmp_path / "zeros", "wb") as file:
+        file.truncate(300_000_000)
+    script = tmp_path / ".snakemake" / "scripts" / "tmpabc.write_page.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        "import mmap, time\n"
+        f"mapped = mmap.mmap(open({str(tmp_path / 'zeros')!r}, 'rb').fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "own = b'x' * 100_000_000 + mapped[::4096]\n"
+        "time.sleep(0.5)\n"
+    )
+    for _ in range(2):  # the second finds nothing to look at, and keeps what the first has seen
+        memory = OwnMemory(tmp_path / "memory.json")
+        memory.start()
+        subprocess.run([sys.executable, script], check=True)
+        peaks = memory.stop()
+        assert list(peaks) == ["write_page"]
+        assert 100 <= peaks["write_page"] < 200
+        script = tmp_path / "zeros.py"
+        script.write_text("")
 
 
 def test_growth_is_a_line_and_an_exponent():
