@@ -73,7 +73,8 @@ def test_memory_is_that_of_a_job_without_the_files_that_it_has_mapped(tmp_path):
     script.parent.mkdir(parents=True)
     script.write_text(
         "import mmap, time\n"
-        f"mapped = mmap.mmap(open({str(tmp_path / 'zeros')!r}, 'rb').fileno(), 0, access=mmap.ACCESS_READ)\n"
+        f"file = open({str(tmp_path / 'zeros')!r}, 'rb')\n"
+        "mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
         "own = b'x' * 100_000_000 + mapped[::4096]\n"
         "time.sleep(0.5)\n"
     )
