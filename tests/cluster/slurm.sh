@@ -23,7 +23,7 @@ install_packages() {
     command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null && return
     command -v apt-get >/dev/null || refuse "no SLURM here, and no apt-get to install it"
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -q && apt-get install -q -y --no-install-recommends slurm-wlm munge; } >&2 ||
+    { timeout 60 apt-get update -q && timeout 180 apt-get install -q -y --no-install-recommends slurm-wlm munge; } >&2 ||
         refuse "slurm-wlm and munge could not be installed"
 }
 
