@@ -58,6 +58,7 @@ rule report:
 rule images:
     """The cohort on the common grid, with its quality control."""
     input:
+        f"{RESULTS}/tables/cohort.tsv",
         f"{RESULTS}/images/stack.npy",
         f"{RESULTS}/figures/montage.png",
 

@@ -107,6 +107,7 @@ def test_nothing_is_left_to_do_and_age_trains_nothing_anew(finished):
     assert not {"downsample", "tabulate_participants"} & set(finished.planned(config))
 
 
+@pytest.mark.slow
 def test_images_in_another_folder_are_read_in_the_same_run_as_the_table(finished):
     (finished.folder / "moved").symlink_to(finished.config["cohort"]["bids"]["root"], target_is_directory=True)
     section = {**finished.config["cohort"]["bids"], "root": str(finished.folder / "moved")}
