@@ -6,7 +6,8 @@ from math import ceil
 
 from snakemake.exceptions import WorkflowError
 
-from voxplain.attribution import METHOD_NAMES, NON_NEGATIVE
+from voxplain.attribution import METHOD_NAMES
+from voxplain.attribution.own_methods import code_of_own, with_own_methods
 from voxplain.base.errors import InputError, refuse
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.base.seeds import seed_for
@@ -41,6 +42,8 @@ def plainly(function, *arguments):
 
 
 config.update(tidy(config))
+config["maps"]["methods"] = plainly(with_own_methods, config["maps"])
+del config["maps"]["own"]  # from here on a method like the others
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
 if COHORT["source"] not in COHORT:

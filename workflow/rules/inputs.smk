@@ -179,7 +179,9 @@ def modules_of_methods():
 
 def code_of_method(wildcards, script="explain"):
     """What all methods share, without the methods' own modules, and the code of one method in full."""
-    return code_of(script, modules_of_methods()) + code_of(f"voxplain/attribution/{wildcards.method}")
+    settings = config["maps"]["methods"][wildcards.method]
+    own = code_of_own(settings) or code_of(f"voxplain/attribution/{wildcards.method}")
+    return code_of(script, modules_of_methods()) + own
 
 
 def noise_models(wildcards):

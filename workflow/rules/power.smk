@@ -143,7 +143,9 @@ rule score_planted:
         device=config["device"],
         torch_threads=config["torch_threads"],
         partial="{results}/private/partial/planted-{effect}-{seed}",
-        code=code_of("score_planted"),
+        code="".join(
+            [code_of("score_planted"), *(code_of_own(settings) for settings in config["maps"]["methods"].values())]
+        ),
     script:
         "../scripts/score_planted.py"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from voxplain.attribution.choosing import choose_people, people_of_part
 from voxplain.attribution.explaining import explain_people, partial_key
 from voxplain.attribution.noise_model import load_noise_model
+from voxplain.attribution.own_code import register_own
 from voxplain.base.device import on_device
 from voxplain.base.files import clear_folders, file_sha256, read_array, read_table
 from voxplain.base.jobs import job_log
@@ -19,7 +20,7 @@ def run(
     method, settings, fold, part, parts, seed, device, partial, code, sample=None,
 ):  # fmt: skip
     model, metadata = load_checkpoint(weights)
-    options = dict(settings)
+    options = register_own(method, settings)
     everybody = read_private(folds, metadata["task"])
     # Who is explained is drawn evenly from the folds of the run, whichever folds this network belongs to.
     chosen = choose_people(read_private(sample or folds, metadata["task"]), options.pop("people"), seed)

@@ -7,6 +7,7 @@ import torch
 
 from voxplain.attribution.choosing import choose_people
 from voxplain.attribution.explaining import target_kind
+from voxplain.attribution.own_code import register_own
 from voxplain.attribution.targets import target_weights
 from voxplain.base.device import on_device
 from voxplain.base.files import read_array, read_table, write_table
@@ -23,6 +24,7 @@ def run(
     weights: Mapping, stack, index, mean, brain, folds, output, *, method, settings, people, seed, device, shuffled
 ):  # fmt: skip
     check_testable(method)
+    settings = register_own(method, settings)
     places = {person: row for row, person in enumerate(read_table(index)["participant_id"])}
     volumes, inside, population_mean = read_array(stack), read_on_grid(brain) > 0, read_on_grid(mean)
     # Whom the maps of the run explain is another question.

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from voxplain.attribution.own_code import register_own
 from voxplain.base.device import on_device
 from voxplain.base.files import clear_folders, read_array, read_table, write_table
 from voxplain.base.jobs import job_log
@@ -30,7 +31,7 @@ def run(
         volumes[place[start : start + len(batch)]] = batch
         start += len(batch)
     groups = read_private(participants, task)[["participant_id", "group"]]
-    methods = {name: _of_planted_classes(options) for name, options in methods.items()}
+    methods = {name: _of_planted_classes(register_own(name, options)) for name, options in methods.items()}
     people = people.sort_values("participant_id", ignore_index=True).rename(columns={"label": "target"})
     people = people.merge(groups, how="left", on="participant_id", validate="one_to_one")
     with on_device(*device) as chosen:

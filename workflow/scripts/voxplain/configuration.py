@@ -70,6 +70,14 @@ def cohort_of_features(cohort: dict) -> dict:
     return {key: cohort[key] for key in ("source", "target", "task")} | {cohort["source"]: ordered(named)}
 
 
+def kind_of_map(name: str, settings: dict) -> str:
+    """Return what the maps of a method hold: ``sensitivity``, ``contribution`` or ``non_negative``."""
+    own = settings.get("own", {})
+    if name in NON_NEGATIVE or not own.get("signed", True):
+        return "non_negative"
+    return "contribution" if name in CONTRIBUTIONS or own.get("contribution") else "sensitivity"
+
+
 def target_of(settings: dict, classes: Sequence[str]) -> str:
     """Return what a method explains, as the config says it or by default; see `voxplain.attribution.targets`."""
     return settings["target"] or default_target(classes)
@@ -104,7 +112,8 @@ def joining(config: dict, classes: Sequence[str], method: str, statistic: str) -
     target = target_of(config["maps"]["methods"][method], classes)
     if how == "auto":
         opposed = len(classes) in (0, 2) and not (classes and target in ("predicted", "true"))
-        how = "difference" if method in CONTRIBUTIONS and statistic in SIGNED and opposed else "mean"
+        contribution = kind_of_map(method, config["maps"]["methods"][method]) == "contribution"
+        how = "difference" if contribution and statistic in SIGNED and opposed else "mean"
     if how != "difference":
         return (how, groups) if classes else ("everybody", [])
     if classes and target == classes[0]:
@@ -118,10 +127,11 @@ def signed_like_t(config: dict, classes: Sequence[str], method: str, statistic: 
     Contributions are products with the image: where the second class is darker both factors turn, and their difference
     is positive all the same. Maps of other targets than the contrast or the second class have other signs.
     """
-    turned = method in NON_NEGATIVE | CONTRIBUTIONS or config["population"]["joint"] == "difference"
+    settings = config["maps"]["methods"][method]
+    turned = kind_of_map(method, settings) != "sensitivity" or config["population"]["joint"] == "difference"
     if turned or statistic not in SIGNED:
         return False
-    target = target_of(config["maps"]["methods"][method], classes)
+    target = target_of(settings, classes)
     return not classes or (len(classes) == 2 and target in ("contrast", classes[1]))
 
 
@@ -188,7 +198,9 @@ def _of_the_network(config: dict, classes: Sequence[str]) -> list[str]:
     visualisation = config["features"]["visualisation"]
     asked["features.visualisation.layers"] = visualisation["layers"] if visualisation["folds"] else []
     asked |= {
-        f"maps.methods.{name}.layer": [s["layer"]] for name, s in config["maps"]["methods"].items() if "layer" in s
+        f"maps.methods.{name}.layer": [s["layer"]]
+        for name, s in config["maps"]["methods"].items()
+        if "layer" in s and "own" not in s
     }
     for key, layers in asked.items():
         strangers = ", ".join(str(one) for one in layers if isinstance(one, int) and not 1 <= one <= blocks)
@@ -245,7 +257,7 @@ def _of_the_baselines(config: dict, classes: Sequence[str]) -> list[str]:
 
 
 def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
-    population, problems, alike = config["population"], [], NON_NEGATIVE | CONTRIBUTIONS
+    population, problems = config["population"], []
     threshold, statistics = population["threshold"], set(population["statistics"])
     if threshold["kind"] == "top_percent" and max([threshold["value"], *threshold["by_method"].values()]) > 100:
         problems.append("population.threshold: top_percent is at most 100")
@@ -254,13 +266,13 @@ def _of_the_maps(config: dict, classes: Sequence[str]) -> list[str]:
     groups = len(classes) or len(TERTILES)
     least = groups * (2 if "t" in statistics else 1)
     for name, settings in config["maps"]["methods"].items():
-        target = target_of(settings, classes)
-        where = f"maps.methods.{name}"
+        target, kind = target_of(settings, classes), kind_of_map(name, settings)
+        where = f"maps.{'own' if 'own' in settings else 'methods'}.{name}"
         if target == "contrast" and len(classes) not in (0, 2):
             problems.append(f"{where}.target: contrast needs two classes, not {len(classes)}")
         elif target not in ("predicted", "true", "contrast", *classes):
             problems.append(f"{where}.target: {target!r} is none of predicted, true, contrast, {', '.join(classes)}")
-        elif target in ("predicted", "true") and name not in alike and classes and statistics & SIGNED:
+        elif target in ("predicted", "true") and classes and statistics & SIGNED and kind == "sensitivity":
             problems.append(
                 f"{where}.target: signs of maps of the {target} class differ between classes and would cancel; use "
                 "target: contrast (two classes), or population.statistics: [mean_rectified] or [mean_absolute]"
