@@ -1,0 +1,364 @@
+"""What the documents name exists: links, files, keys, modules, messages, commands with their options; and code runs."""
+
+import ast
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("config/*.md"), *ROOT.glob("docs/*.md")])
+SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(language):
+    """Every code block of a language, with the page and the line of its beginning as the test's name."""
+    for page in PAGES:
+        text = page.read_text()
+        for found in BLOCK.finditer(text):
+            if found[1] == language:
+                line = text.count("\n", 0, found.start()) + 2
+                yield pytest.param(found[2], id=f"{name_of(page)}:{line}")
+
+
+@cache
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text, found = BLOCK.sub("", page.read_text()), []
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        slug = re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+        found.append(slug if slug not in found else f"{slug}-{found.count(slug)}")
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text())
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert not broken
+
+
+def test_every_page_is_in_the_contents():
+    listed = re.findall(r"\]\(([^)#]+)", (ROOT / "docs" / "index.md").read_text())
+    assert {page.name for page in ROOT.glob("docs/*.md")} - {"index.md"} <= set(listed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_of_the_repository_that_are_named_exist(page):
+    folders = "workflow|config|docs|envs|tests|profiles"
+    named = re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./-]*\w)", page.read_text())
+    made_by_the_reader = ("profiles/mysite",)
+    assert [path for path in named if not (ROOT / path).exists() and path not in made_by_the_reader] == []
+
+
+def options_of(schema):
+    """The forms that a value may have, `oneOf` followed."""
+    return [schema, *schema.get("oneOf", [])]
+
+
+def in_schema(path):
+    """Whether a dotted path of keys is one of the configuration's."""
+    places = [SCHEMA]
+    for key in path:
+        after = []
+        for place in places:
+            if key in place.get("properties", {}):
+                after += options_of(place["properties"][key])
+            elif isinstance(place.get("additionalProperties"), dict):
+                after.append(place["additionalProperties"])
+            elif place.get("type") == "object" and "properties" not in place:
+                return True  # arguments of something else
+        places = after
+    return bool(places)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_keys_of_the_configuration_exist(page):
+    sections = "|".join(SCHEMA["properties"])
+    named = re.findall(rf"`((?:{sections})\.[A-Za-z_.]*\w)(?:[:`])", page.read_text())
+    files = (".tsv", ".smk", ".safetensors", ".nii.gz")
+    assert [key for key in named if not in_schema(key.split(".")) and not key.endswith(files)] == []
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml")))
+def test_yaml_names_keys_that_exist(text):
+    def leaves(value, path=()):
+        if isinstance(value, dict) and value:
+            for key, part in value.items():
+                yield from leaves(part, (*path, key))
+        else:
+            yield path
+
+    config = yaml.safe_load(text)
+    if set(config) <= set(SCHEMA["properties"]):
+        assert [path for path in leaves(config) if not in_schema(path)] == []
+    else:  # of a Snakemake profile
+        assert set(config) <= {"set-resources"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_modules_and_functions_of_the_library_exist(page):
+    for dotted in set(re.findall(r"`(voxplain(?:\.\w+)+)`", page.read_text())):
+        parts = dotted.split(".")
+        try:
+            importlib.import_module(dotted)
+        except ModuleNotFoundError:
+            assert hasattr(importlib.import_module(".".join(parts[:-1])), parts[-1]), dotted
+
+
+@pytest.mark.parametrize("text", list(blocks("python")))
+def test_python_is_valid_and_imports_what_there_is(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("voxplain"):
+            module = importlib.import_module(node.module)
+            assert [one.name for one in node.names if not hasattr(module, one.name)] == []
+
+
+@cache
+def snakemake_options():
+    """Snakemake's command line: every option, and how many words may follow it (None: any number)."""
+    from snakemake.cli import get_argument_parser
+
+    parser, counts = get_argument_parser(), {}
+    for action in parser._actions:
+        takes = 0 if action.nargs == 0 else 1 if action.nargs in (None, "?") else None
+        counts |= dict.fromkeys(action.option_strings, takes)
+    return counts
+
+
+RULES = set(re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(
+    path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+), re.M))  # fmt: skip
+MAKEFILE = (ROOT / "Makefile").read_text()
+# Of an executor or a storage plugin that need not be installed.
+FROM_PLUGINS = ("--storage-s3-endpoint-url", "--storage-s3-region", "--slurm-array-jobs")
+OTHER_PROGRAMS = ("git", "cd", "docker", "apptainer")
+
+
+def snakemake_problems(words):
+    """What of a Snakemake command does not exist: options, rules, files that come with the software."""
+    problems, waiting, targets, many = [], 0, [], False
+    for word in words:
+        if word.startswith("-"):
+            option = word.split("=")[0]
+            if option in FROM_PLUGINS:
+                waiting, many = 1, False
+            elif option not in snakemake_options():
+                problems.append(f"there is no option {option}")
+            else:
+                count = 0 if "=" in word else snakemake_options()[option]
+                waiting, many = count or 0, count is None
+        elif waiting:
+            waiting -= 1
+        elif many and ("." in word or "=" in word or word in RULES or word in ("conda", "apptainer")):
+            continue  # files of --configfile, values of --config, --forcerun and --sdm
+        else:
+            many = False
+            targets.append(word)
+    problems += [f"there is no rule {target}" for target in targets if target not in RULES]
+    problems += [
+        f"{word} does not exist" for word in words if word.startswith("config/") and not (ROOT / word).exists()
+    ]
+    return problems
+
+
+def problems_of(command):
+    words = shlex.split(command, comments=True)
+    while words and re.match(r"[A-Z_0-9]+=", words[0]):
+        words.pop(0)  # variables of the environment
+    if not words:
+        return []
+    program, rest = words[0], words[1:]
+    if program.endswith("snakemake"):
+        return snakemake_problems(rest)
+    if program == "make":
+        wanted = [word for word in rest if "=" not in word]
+        return [f"make knows no {one}" for one in wanted if not re.search(rf"^{re.escape(one)}:", MAKEFILE, re.M)]
+    if program.endswith(("python", "python3", "pip")):
+        files = [word for word in rest if word.endswith((".py", ".txt")) and "/" in word]
+        return [f"{file} does not exist" for file in files if not (ROOT / file).exists()]
+    if program == "cp":
+        return [] if (ROOT / rest[-2]).exists() else [f"{rest[-2]} does not exist"]
+    return [] if program in OTHER_PROGRAMS else [f"{program} is not known to this test"]
+
+
+def commands(text):
+    """Single commands of a block, lines that go on joined."""
+    for line in text.replace("\\\n", " ").splitlines():
+        bare = line.strip()
+        if bare and not bare.startswith("#"):
+            yield from (part.strip() for part in bare.split("&&"))
+
+
+@pytest.mark.parametrize("text", list(blocks("bash")))
+def test_commands_name_what_there_is(text):
+    assert [(line, problem) for line in commands(text) for problem in problems_of(line)] == []
+
+
+def test_the_check_of_commands_sees_what_is_wrong():
+    assert problems_of(".venv/bin/snakemake --cores 8 --dri-run imagess") == [
+        "there is no option --dri-run",
+        "there is no rule imagess",
+    ]
+    assert problems_of("make demoo") == ["make knows no demoo"]
+    assert problems_of("snakemake --configfile config/nothing.yaml -n") == ["config/nothing.yaml does not exist"]
+    assert problems_of("python tests/benchmarks/nothing.py") == ["tests/benchmarks/nothing.py does not exist"]
+
+
+def test_examples_are_short_and_shown_as_they_are():
+    text = (ROOT / "docs" / "extending.md").read_text()
+    whole = yaml.safe_load((ROOT / "docs" / "examples" / "own_parts.yaml").read_text())
+    for file in (ROOT / "docs" / "examples").iterdir():
+        content = file.read_text()
+        assert len(content.splitlines()) <= 30, file.name
+        if file.suffix == ".py":
+            assert f"```python\n{content}```" in text, file.name
+        if file.suffix == ".tsv":
+            assert "\n".join(content.splitlines()[:5]) in text
+
+    def part_of(part, of):
+        if isinstance(part, dict):
+            return all(key in of and part_of(value, of[key]) for key, value in part.items())
+        return part == of
+
+    shown = [yaml.safe_load(found[2]) for found in BLOCK.finditer(text) if found[1] == "yaml"]
+    assert len(shown) == 4
+    assert all(part_of(one, whole) for one in shown)
+
+
+def test_an_own_method_is_registered_as_extending_md_does(monkeypatch):
+    from voxplain.attribution.registry import METHODS
+
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs" / "extending.md").read_text()
+    (code,) = [found[2] for found in BLOCK.finditer(text) if found[1] == "python" and "register(" in found[2]]
+    before = dict(METHODS)
+    try:
+        exec(compile(code, "extending.md", "exec"), {})
+        assert METHODS["gradient_times_input"].settings().power == 1.0
+    finally:
+        METHODS.clear()
+        METHODS.update(before)
+
+
+@cache
+def messages():
+    """Texts of the library and the rules, with … for what is filled in."""
+    found = []
+    for path in (ROOT / "workflow" / "scripts").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(one.value if isinstance(one, ast.Constant) else "…" for one in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+FROM_SNAKEMAKE_OR_THE_MACHINE = (
+    "Error: Directory cannot be locked",
+    "Error recording metadata",
+    "died with",
+    "Config file is not valid",
+    "Out of memory: CUDA out of memory",
+    "Out of memory: Unable to allocate",
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Permission denied",
+    "File too large",
+)
+
+
+def test_messages_in_troubleshooting_are_those_of_the_software():
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
+    unknown = []
+    for message in (part for heading in headings for part in re.findall(r"`([^`]+)`", heading)):
+        if message.startswith(FROM_SNAKEMAKE_OR_THE_MACHINE):
+            continue
+        # What stands between the gaps of a clause stands in one text of the software, in this order.
+        for clause in message.split(";"):
+            parts = [part.strip(" …:") for part in re.split(r"…|\bN\b|\d+|cuda:", clause) if part.strip(" …:,")]
+            wanted = re.compile(".*".join(map(re.escape, parts)), re.S)
+            if not any(wanted.search(text) for text in messages()):
+                unknown.append(clause)
+    assert not unknown
+
+
+def test_the_catalogue_and_the_citation_know_this_version():
+    catalogue = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert catalogue["software-stack-deployment"]["conda"] is True
+    assert catalogue["report"] is True
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    assert citation["version"] == version
+    assert f"## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert {"cff-version", "message", "title", "authors", "license", "references"} <= set(citation)
+
+
+def demo_commands():
+    """Commands of the documents that need no config of the reader's."""
+    found = set()
+    for page in PAGES:
+        for block in BLOCK.finditer(page.read_text()):
+            for line in commands(block[2]) if block[1] == "bash" else ():
+                words = shlex.split(line, comments=True)
+                mine = words and words[0].endswith("snakemake") and "--cores" in words
+                strange = {"--configfile", "--workflow-profile", "--sdm", "--unlock", "--storage-s3-endpoint-url"}
+                if mine and not strange & set(words):
+                    found.add(tuple(words[1:]))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("words", demo_commands(), ids=" ".join)
+def test_commands_without_a_config_can_be_planned(words, tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [*command, *words, "--dry-run", "--quiet", "all"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    code = "\n".join(found[2] for found in BLOCK.finditer(text) if found[1] == "python")
+    checks = (
+        "assert tuple(maps['gradcam'].shape) == (3, 58, 70, 58)\n"
+        "assert right.mean() > 0.8\n"
+        "print('AUC', *(f\"{score(found[name], truth, brain)['auc']:.2f}\" for name in found))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{checks}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow" / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    gradcam, smoothgrad = map(float, done.stdout.splitlines()[-1].split()[1:])
+    # What the page says of its own figures.
+    assert f"prints {gradcam:.2f} for Grad-CAM and {smoothgrad:.2f} for SmoothGrad" in text
+    assert (tmp_path / "smoothgrad.png").stat().st_size > 10_000
+    assert (tmp_path / "smoothgrad.nii.gz").is_file()
