@@ -7,21 +7,23 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 min_version("9.0")
+# Where this file lies, also when workflow/Snakefile includes it.
+HOME = Path(str(workflow.current_basedir))
 
 # The demo's settings hold only when the user names no file of their own; merged under it they would leak into it.
 if not workflow.configfiles:
 
-    configfile: str(Path(workflow.basedir) / "config" / "demo.yaml")
+    configfile: str(HOME / "config" / "demo.yaml")
 
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 from voxplain.config_check import check_plain, complaint
 
 try:
     check_plain(config, workflow.configfiles)
     validate(config, "workflow/schemas/config.schema.yaml")
 except Exception as error:
-    schema = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+    schema = HOME / "workflow" / "schemas" / "config.schema.yaml"
     raise WorkflowError(complaint(error, config, schema)) from None
 
 

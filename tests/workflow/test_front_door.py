@@ -62,7 +62,9 @@ def test_no_demo_key_reaches_another_run(hcp):
     folder, file, _ = hcp
     probe = folder / "Snakefile"
     text = (ROOT / "Snakefile").read_text().split('include: "')[0]
-    text = text.replace('"workflow/schemas', f'"{ROOT}/workflow/schemas').replace("workflow.basedir", f"'{ROOT}'")
+    text = text.replace('"workflow/schemas', f'"{ROOT}/workflow/schemas').replace(
+        "workflow.current_basedir", f"'{ROOT}'"
+    )
     probe.write_text(text + "\nimport json\nprint('CONFIG=' + json.dumps(config))\nrule none:\n    input: []\n")
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--snakefile", str(probe), "--directory", str(folder), "--dry-run"]
@@ -145,3 +147,23 @@ def test_the_library_never_imports_snakemake_and_arrows_never_point_upward():
             if own in floors and floors.index(package) > floors.index(own):
                 wrong.append(f"{path}: {package}")
     assert not wrong
+
+
+def test_the_catalogue_s_snakefile_plans_the_same(tmp_path):
+    """The workflow catalogue wants workflow/Snakefile; it includes the front door, paths and default target intact."""
+    planned = []
+    for number, file in enumerate(("Snakefile", "workflow/Snakefile")):
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / file), "--cores", "1", "--dry-run"]
+        done = subprocess.run(
+            [*command, "--quiet", "rules", "--directory", str(tmp_path / str(number))],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        rows = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)
+        planned.append({rule: int(count) for rule, count in rows})
+    assert planned[0].pop("report") == planned[1].pop("everything") == 1
+    assert planned[0] == planned[1]
+    assert planned[0]["total"] > 100

@@ -165,14 +165,14 @@ def statistic_of_benchmark(kind):
 @lru_cache(maxsize=None)
 def code_of(script, without=()):
     """Fingerprint of a rule's script and the library under it; what only prints does not count."""
-    path = Path(workflow.basedir) / "workflow" / "scripts" / f"{script}.py"
+    path = HOME / "workflow" / "scripts" / f"{script}.py"
     return code_hash(path, ("voxplain.base.jobs", "voxplain.base.plain_words", "voxplain.base.progress", *without))
 
 
 @lru_cache(maxsize=None)
 def modules_of_methods():
     """The modules that belong to single methods: those of the package that are named after them."""
-    modules = Path(workflow.basedir).glob("workflow/scripts/voxplain/attribution/*.py")
+    modules = HOME.glob("workflow/scripts/voxplain/attribution/*.py")
     own = sorted(path.stem for path in modules if path.stem.startswith(METHOD_NAMES))
     return tuple(f"voxplain.attribution.{name}" for name in own)
 
