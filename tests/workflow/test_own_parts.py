@@ -170,3 +170,16 @@ def test_the_examples_are_planned_as_extending_md_runs_them(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rule train_fold:" in done.stdout + done.stderr
+
+
+def test_the_form_of_an_own_method_is_checked(tmp_path, workflow):
+    config = copied(tmp_path)
+    config["maps"]["own"] = {"Mine": {"file": "gradient_times_input.py"}, "other": {"fil": "a.py"}}
+    ended = workflow(tmp_path, config).run("--dry-run", check=False)
+    assert ended.returncode
+    for words in (
+        "maps.own.Mine: this name may hold small letters, digits and '_' only, and begin with a letter",
+        "maps.own.other.fil: there is no such key; did you mean file?",
+        "maps.own.other.file: is missing",
+    ):
+        assert words in ended.stdout

@@ -30,6 +30,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9-]*$": "may hold letters, digits and '-' only, and begin with a letter or digit",
     "^[A-Za-z0-9-]+$": "may hold letters, digits and '-' only",
+    "^[a-z][a-z0-9_]*$": "may hold small letters, digits and '_' only, and begin with a letter",
     "[{]id[}]": "must hold {id}, which stands for the participant id",
     "^[0-9a-f]{64}$": "is not a SHA-256 in hexadecimal",
     "^(VoxelCNN|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$": "is neither VoxelCNN nor package.module:Class",
