@@ -23,7 +23,7 @@ def watch_run():
     WATCHED.append(watch)
     for handler in list(logger.handlers):
         if getattr(handler, "stream", None) in (sys.stderr, sys.stdout) and handler.stream.isatty():
-            if not workflow.output_settings.verbose:
+            if not (workflow.output_settings.verbose or workflow.output_settings.printshellcmds):
                 handler.addFilter(Calm())
     logger.addHandler(Listener(watch))
     watch.keep_talking()

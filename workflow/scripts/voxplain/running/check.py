@@ -20,7 +20,7 @@ from voxplain.configuration import check_config, cohort_of_features
 from voxplain.imaging.grid import COMMON
 from voxplain.imaging.reading import check_headers
 from voxplain.running import costs
-from voxplain.running.estimate import Cost, estimate, room_needed, wall_seconds
+from voxplain.running.estimate import Cost, Plan, estimate, room_needed, wall_seconds
 from voxplain.running.findings import FINE, STOP, WARNING, Finding, attempt
 from voxplain.running.watching import roughly
 
@@ -192,33 +192,50 @@ def _room(what: str, folder: Path, needed: float, text: str, otherwise: str) -> 
     return Finding(what, text, STOP if needed > free else WARNING, mend)
 
 
-def check_time(config: Mapping, parts: Sequence[Cost], people: int, classes: Sequence[str], cores: int, gpu: bool):
-    """Say how long the run takes here, roughly, and what to do when that is long; a finding."""
-    seconds = wall_seconds(parts, cores)
-    text = (
-        f"{roughly(seconds)} on the {cores} cores of this machine ({roughly(seconds * cores * costs.USED_SHARE)} of CPU"
-    )
-    text += " time)"
-    if config["model"]["network"] != "VoxelCNN":
+def check_time(plan: Plan, parts: Sequence[Cost], cores: int, gpu: bool) -> Finding:
+    """Say how long the run takes here, roughly, and what to do when that is long.
+
+    Parameters
+    ----------
+    plan : Plan
+    parts : sequence of Cost
+        Of the plan.
+    cores : int
+    gpu : bool
+        Jobs would compute on a GPU of this machine.
+    """
+    seconds, work = wall_seconds(parts, cores), sum(part.seconds for part in parts)
+    text = f"{roughly(seconds)} on the {cores} cores of this machine ({roughly(work)} of CPU time)"
+    if plan.config["model"]["network"] != "VoxelCNN":
         text += "; the network is counted as a VoxelCNN of 32 channels"
     if gpu:
         return Finding("time", f"{text} without the GPU; what it saves was not measured")
     if seconds < LONG_HOURS * 3600:
         return Finding("time", text)
-    trials = [(limit, wall_seconds(estimate(config, limit, classes), cores)) for limit in TRIALS if limit < people]
-    trials = [one for one in trials if one[1] <= TRIAL_HOURS * 3600] or trials[-1:]
     mend = "Use a GPU or a cluster (docs/cluster.md)"
     slow = max(
         (part for part in parts if part.kind.startswith("explain ")), key=lambda part: part.seconds, default=None
     )
-    if slow is not None and slow.seconds > sum(part.seconds for part in parts) / 4:
+    if slow is not None and slow.seconds > work / 4:
         mend += f", explain fewer people with the slowest method (maps.methods.{slow.kind.split()[-1]}.people)"
-    if trials:
-        mend += f", or try it first: cohort.limit: {trials[0][0]} under another name takes {roughly(trials[0][1])}"
+    if trial := _trial(plan, cores):
+        limit, hours = trial
+        mend += f", or try it first: cohort.limit: {limit} under another name takes {hours}"
     return Finding("time", f"{text}: there is no GPU", WARNING, f"{mend}.")
 
 
-def check_run(config: Mapping, classes: Sequence[str], results: str | Path, tables: Sequence[str], cores: int):
+def _trial(plan: Plan, cores: int) -> tuple[int, str] | None:
+    """Return the largest trial that takes an hour at most, or else the smallest, and how long it takes."""
+    for limit in [limit for limit in TRIALS if limit < plan.people]:
+        seconds = wall_seconds(estimate(plan.config, limit, plan.classes, plan.features), cores)
+        if seconds <= TRIAL_HOURS * 3600 or limit == TRIALS[-1]:
+            return limit, roughly(seconds)
+    return None
+
+
+def check_run(
+    config: Mapping, classes: Sequence[str], results: str | Path, tables: Sequence[str], cores: int
+) -> tuple[list[Finding], list[Cost]]:
     """Check everything that a run rests on.
 
     Parameters
@@ -258,7 +275,7 @@ def check_run(config: Mapping, classes: Sequence[str], results: str | Path, tabl
         return findings, []
     parts = estimate(config, len(people), classes, features)
     findings += check_room(config, len(people), classes, Path(results), cores)
-    return [*findings, check_time(config, parts, len(people), classes, cores, gpu)], parts
+    return [*findings, check_time(Plan(config, len(people), classes, features), parts, cores, gpu)], parts
 
 
 def _both_exist(atlas: Mapping) -> bool:

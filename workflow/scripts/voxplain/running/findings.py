@@ -118,7 +118,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
         [
             line
             for part in cell.split("\n")
-            for line in textwrap.wrap(part, width, subsequent_indent=_hang(part)) or [""]
+            for line in textwrap.wrap(part, width, subsequent_indent=_hang(part), break_on_hyphens=False) or [""]
         ]
         for cell, width in zip(cells, widths, strict=True)
     ]
