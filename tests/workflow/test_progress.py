@@ -13,25 +13,24 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
-CONFIG = {
-    "name": "seen",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 4, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 2},
-    "folds": {"count": 2},
-}
-# Three jobs of half a second.
-TARGETS = ["results/seen/private/participants.tsv", "results/seen/inputs.tsv"]
+# Three jobs of half a second, which open no image.
+TARGETS = [f"results/seen/{name}" for name in ("inputs.tsv", "private/participants.tsv", "private/features.tsv")]
 
 
 def test_a_terminal_shows_how_far_the_run_is(tmp_path):
     """Jobs and the time left, without the paragraphs on single jobs; the log of the run has these all the same."""
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    rows = [f"{number}\t{'FM'[number % 2]}\t{number * 1.5}" for number in range(8)]
+    (tmp_path / "people.tsv").write_text("\n".join(["participant_id\tsex\tthickness", *rows]) + "\n")
+    for number in range(8):
+        (tmp_path / f"{number}.nii").touch()
+    table = {"file": str(tmp_path / "people.tsv"), "image_pattern": "{id}.nii"}
+    config = {
+        "name": "seen",
+        "cohort": {"source": "table", "target": "sex", "labels": ["F", "M"], "table": table},
+        "folds": {"count": 2},
+        "baselines": {"models": {"knn": {}}, "features": {"tables": [str(tmp_path / "people.tsv")]}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", *TARGETS, "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
     command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml")]
     command += ["--workflow-profile", str(ROOT / "profiles" / "default")]

@@ -1,8 +1,10 @@
 # Purpose: what the stages share: names, checks of the config, wildcard constraints. What rules ask for is in inputs.smk.
 import re
 import sys
+from contextlib import redirect_stderr
 from functools import lru_cache
 from importlib.util import find_spec
+from io import StringIO
 from math import ceil
 
 from snakemake.cli import parse_args
@@ -45,7 +47,8 @@ def plainly(function, *arguments):
 config.update(tidy(config))
 # `snakemake check` says everything that is wrong in one table, so that what it looks at itself does not stop it here.
 # Snakemake knows its targets only when it has read these files; the command line knows them before.
-CHECKING = "check" in sys.argv and parse_args(sys.argv[1:])[1].targets == ["check"]
+with redirect_stderr(StringIO()):  # where it says once more which profile it uses
+    CHECKING = "check" in sys.argv and parse_args(sys.argv[1:])[1].targets == ["check"]
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
 if COHORT["source"] not in COHORT:

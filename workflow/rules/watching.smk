@@ -37,4 +37,4 @@ def close_run(success):
         page = f"{RESULTS}/report/index.html"
         asked = any(page == str(path) for job in workflow.dag.jobs for path in job.output)
         say = logger.info if success else logger.error
-        say("\n" + closing_message(watch, success, page if asked else None, RESULTS))
+        say(f"\n{closing_message(watch, success, page if asked else None, RESULTS)}")
