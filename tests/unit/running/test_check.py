@@ -58,7 +58,7 @@ def test_people_and_a_sample_of_headers(tree):
     assert [(one.what, one.state) for one in findings] == [("people", FINE), ("folds", FINE)]
     assert findings[0].found.endswith("F 25, M 25")
     assert findings[1].found == "5 folds, families together (10 known)"
-    (finding,) = check.check_image_sample(config["cohort"], people)
+    (finding,) = check.check_image_sample(config, people)
     assert finding.found.startswith("headers of 20 of 50 images and 20 masks read")
 
 
@@ -69,12 +69,16 @@ def test_the_sample_goes_from_the_first_to_the_last(tree, tmp_path):
     people, _ = check.check_people(config)
     for person in (IDS[0], IDS[1], IDS[-1]):
         (tmp_path / "tree" / "t1" / f"{person}.nii.gz").write_bytes(b"nothing")
-    (finding,) = check.check_image_sample(config["cohort"], people)
+    (finding,) = check.check_image_sample(config, people)
     assert finding.state == STOP
     assert f"{IDS[0]}.nii.gz: is not gzipped" in finding.found
     assert f"{IDS[-1]}.nii.gz: is not gzipped" in finding.found
     assert f"{IDS[1]}.nii.gz" not in finding.found
     assert "on_bad_image" in finding.mend
+    config["images"]["on_bad_image"] = "exclude"
+    (finding,) = check.check_image_sample(config, people)
+    assert finding.state == WARNING
+    assert "2 images cannot be read" in finding.found
 
 
 def test_people_who_lack_an_image(tree, tmp_path):

@@ -81,6 +81,11 @@ def test_a_network_from_outside_trains_nothing():
     assert not {"train_fold", "fit_morphometry", "describe_first_layer"} & set(kinds)
 
 
+def test_a_network_of_the_user_s_own_is_counted_as_a_usual_one():
+    config = example("hcp", model={"network": "mine:Net", "arguments": {"channels": "many"}})
+    assert estimate(config, 100, CLASSES) == estimate(example("hcp"), 100, CLASSES)
+
+
 def test_time_follows_what_it_should():
     usual = total(estimate(example("hcp"), 1113, CLASSES))
     assert total(estimate(example("hcp", training__epochs=40), 1113, CLASSES)) > 1.5 * usual

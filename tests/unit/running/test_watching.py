@@ -114,6 +114,29 @@ def test_snakemake_s_records_are_read(clock, tmp_path):
     assert not watch.failed
 
 
+def test_a_record_that_cannot_be_read_ends_no_run(clock, capsys):
+    watch, _ = watch_of({"draw": 1}, {}, clock)
+    Listener(watch).handle(record("job_info", jobid=1))  # without the name of a rule
+    assert "Logging error" in capsys.readouterr().err
+    assert not watch.running
+
+
+def test_silence_is_broken(clock):
+    """On a cluster jobs say nothing here; after ten minutes the line is said once more."""
+    watch, said = watch_of({"train": 2}, {}, clock)
+    watch.start(1, "train", "train 0", [])
+    waits = iter([500.0, 700.0, 800.0, 1400.0])
+
+    class Over:
+        def wait(self, seconds):
+            clock.now = next(waits, None)
+            return clock.now is None
+
+    watch._over = Over()
+    watch._repeat()
+    assert [line.split(" for ")[1] for line in said] == ["11 min 40 s)", "23 min 20 s)"]
+
+
 def test_names():
     assert kind_of("explain", {"method": "lrp", "fold": "1"}) == "explain lrp"
     assert kind_of("train_fold", {"fold": "1"}) == "train_fold"

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -78,9 +79,9 @@ def check_people(config: Mapping) -> tuple[pd.DataFrame | None, list[Finding]]:
     return people, findings
 
 
-def check_image_sample(cohort: Mapping, people: pd.DataFrame) -> list[Finding]:
+def check_image_sample(config: Mapping, people: pd.DataFrame) -> list[Finding]:
     """Read the headers of some people's images and masks, spread over the list."""
-    root = image_root(cohort)
+    root = image_root(config["cohort"])
     if root is None:
         return [Finding("images", "the run makes the phantom's itself")]
     if isinstance(root, Bucket):
@@ -91,6 +92,9 @@ def check_image_sample(cohort: Mapping, people: pd.DataFrame) -> list[Finding]:
     images, masks = sample["image"].tolist(), sample["mask"].dropna().tolist()
     problems = attempt("images", check_headers, [root / path for path in [*images, *masks]])[1]
     text = f"headers of {len(images)} of {len(people)} images" + (f" and {len(masks)} masks" if masks else "")
+    if problems and config["images"]["on_bad_image"] == "exclude":
+        mend = "Nothing need be done: these people are left out and listed (images.on_bad_image: exclude)."
+        return [replace(problem, state=WARNING, mend=mend) for problem in problems]
     return problems or [Finding("images", f"{text} read; those of all are read when the run starts")]
 
 
@@ -262,7 +266,7 @@ def check_run(
     findings += found
     features = None
     if people is not None:
-        findings += check_image_sample(config["cohort"], people)
+        findings += check_image_sample(config, people)
         if tables:
             features, found = check_morphometry(config, people, tables)
             findings += found

@@ -38,9 +38,12 @@ def warnings_of(jobs: Iterable[Job]) -> list[tuple[str, int, str]]:
 
 
 def _warnings_in(path: Path) -> list[str]:
-    with open(path, "rb") as file:
-        file.seek(max(path.stat().st_size - MOST_BYTES, 0))
-        lines = file.read().decode("utf-8", "replace").splitlines()
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(path.stat().st_size - MOST_BYTES, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:  # gone, or not to be read: the message after the run is due all the same
+        return []
     return [" ".join(match["text"].split())[:LONGEST] for match in map(WARNING.match, lines) if match]
 
 

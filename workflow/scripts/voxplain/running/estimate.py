@@ -59,7 +59,8 @@ class Plan:
         self.external = config["interpret"]["weights"] is not None
         self.folds = 1 if self.external else config["folds"]["count"]
         self.methods = config["maps"]["methods"]
-        self.channels = config["model"]["arguments"].get("channels", USUAL_CHANNELS)
+        own = config["model"]["network"] != "VoxelCNN"  # whose arguments may mean anything
+        self.channels = USUAL_CHANNELS if own else config["model"]["arguments"].get("channels", USUAL_CHANNELS)
         self.evaluation = config["evaluation"]
         self.root = (config["cohort"].get(config["cohort"]["source"]) or {}).get("root")
         thirds = 3 if config["population"]["tertiles"] and not classes else 0

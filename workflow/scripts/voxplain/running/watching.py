@@ -174,7 +174,12 @@ class Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Read one record; those without an event of jobs are left alone."""
-        event = str(getattr(record, "event", ""))
+        try:
+            self._read(record, str(getattr(record, "event", "")))
+        except Exception:  # as every handler does: what is only said must not end a run
+            self.handleError(record)
+
+    def _read(self, record: logging.LogRecord, event: str) -> None:
         if event == "job_info":
             kind, name = kind_of(record.rule_name, record.wildcards), name_of(record.rule_name, record.wildcards)
             self.watch.start(record.jobid, kind, name, record.log or [])
