@@ -43,10 +43,21 @@ include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/evaluation_figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/check.smk"
+include: "workflow/rules/watching.smk"
 
 
 onstart:
     check_images()
+    watch_run()
+
+
+onsuccess:
+    close_run(True)
+
+
+onerror:
+    close_run(False)
 
 
 rule report:

@@ -136,7 +136,7 @@ def test_conda_files_have_the_versions_of_the_requirements():
 
 def test_the_library_never_imports_snakemake_and_arrows_never_point_upward():
     floors = ["base", "imaging", "cohort", "models", "baselines", "attribution", "features", "population"]
-    floors += ["evaluation", "reporting"]
+    floors += ["evaluation", "reporting", "configuration", "running"]
     library = ROOT / "workflow" / "scripts" / "voxplain"
     wrong = []
     for path in library.rglob("*.py"):

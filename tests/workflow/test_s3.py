@@ -131,6 +131,23 @@ def remote(tmp_path_factory, workflow, client):
     return workflow(folder / "remote", config)
 
 
+def test_the_check_asks_the_bucket_and_fetches_nothing(remote, workflow):
+    config = copy.deepcopy(remote.config)
+    config["device"] = "cpu"
+    config["cohort"]["min_found"] = 0.5
+    (remote.folder.parent / "checked").mkdir()
+    run = workflow(remote.folder.parent / "checked", config)
+    said = " ".join(run.run("check").stdout.split())
+    assert "all are in s3://openaccess/HCP_1200;" in said
+    assert "2 without an image: 999998:" in said
+    assert "Nothing here would stop the run; 1 to think about." in said
+    assert not [path for path in (run.folder / ".snakemake" / "storage").rglob("*.nii.gz") if path.is_file()]
+    config["cohort"]["min_found"] = 1
+    done = workflow(run.folder, config).run("check", check=False)
+    assert done.returncode == 1
+    assert "found for 10 of 12 people" in " ".join(done.stdout.split())
+
+
 @pytest.fixture(scope="module")
 def runs(remote, workflow, client):
     """The same people from a folder and from the bucket, each to the stack of images."""

@@ -1,9 +1,13 @@
 # Purpose: what the stages share: names, checks of the config, wildcard constraints. What rules ask for is in inputs.smk.
 import re
+import sys
+from contextlib import redirect_stderr
 from functools import lru_cache
 from importlib.util import find_spec
+from io import StringIO
 from math import ceil
 
+from snakemake.cli import parse_args
 from snakemake.exceptions import WorkflowError
 
 from voxplain.attribution import METHOD_NAMES
@@ -16,7 +20,7 @@ from voxplain.cohort.buckets import Bucket, client_of_environment, existing, ref
 from voxplain.cohort.head_size import check_size_settings, head_size_is_obtainable
 from voxplain.cohort.people import ask_bucket, count_people, data_root, found_people, image_root, read_roster
 from voxplain.cohort.people import target_is_restricted
-from voxplain.cohort.targets import check_enough, labels_of
+from voxplain.cohort.targets import check_enough, check_families, labels_of
 from voxplain.population.groups import TERTILES
 from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_benchmark
 from voxplain.imaging.reading import check_headers
@@ -44,6 +48,10 @@ def plainly(function, *arguments):
 config.update(tidy(config))
 config["maps"]["methods"] = plainly(with_own_methods, config["maps"])
 del config["maps"]["own"]  # from here on a method like the others
+# `snakemake check` says everything that is wrong in one table, so that what it looks at itself does not stop it here.
+# Snakemake knows its targets only when it has read these files; the command line knows them before.
+with redirect_stderr(StringIO()):  # where it says once more which profile it uses
+    CHECKING = "check" in sys.argv and parse_args(sys.argv[1:])[1].targets == ["check"]
 RESULTS = f"results/{config['name']}"
 COHORT = config["cohort"]
 if COHORT["source"] not in COHORT:
@@ -102,7 +110,8 @@ NOT_OF_A_PLANTING = ("atlas", "effects", "seeds", "held_out", "fwhms_mm", "shuff
 CONFOUNDS = not EXTERNAL
 
 
-plainly(check_config, config, CLASSES)
+if not CHECKING:
+    plainly(check_config, config, CLASSES)
 if PHANTOM:  # its parcels are the demo's atlas
     config["atlases"]["parcels"] = {
         "image": f"{RESULTS}/phantom/parcels.nii.gz",
@@ -214,7 +223,10 @@ def found():
     return plainly(found_people, COHORT, config["seed"], roster())[0]
 
 
-if workflow.is_main_process:
+if workflow.is_main_process and CHECKING:
+    if BUCKET:  # the job reads its answers
+        plainly(ask_bucket, roster(), connect)
+elif workflow.is_main_process:
     found()  # too few images are said at once; in a job's own process only the rules that ask look for files
     if not EXTERNAL:
         plainly(check_enough, found(), COHORT, config["folds"]["count"], config["folds"]["grouped"])
@@ -237,18 +249,8 @@ def hide_target():
 MAPS = "private/maps" if hide_target() else "maps"
 
 
-def check_families():
-    """Refuse to compare folds with and without families where there are none to tear apart."""
-    if not found()["group"].dropna().duplicated().any():
-        refuse(
-            "folds.compare_ungrouped: no two people are known to be relatives, so that there is nothing to compare",
-            advice="Name families by cohort.hcp.restricted_csv, or by the group_column of cohort.bids or cohort.table, "
-            "or set it to false.",
-        )
-
-
-if UNGROUPED and workflow.is_main_process:
-    plainly(check_families)
+if UNGROUPED and workflow.is_main_process and not CHECKING:
+    plainly(check_families, found())
 COHORT_OF_FOLDS = plainly(cohort_of_folds, COHORT)
 plainly(check_size_settings, COHORT, config["images"])
 SIZE_KNOWN = CONFOUNDS and plainly(head_size_is_obtainable, COHORT, config["images"], roster())

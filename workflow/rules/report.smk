@@ -159,7 +159,7 @@ rule write_page:
         groups=GROUPS,
         atlases=MAPPED_ATLASES,
         # The page's words and looks lie outside the library.
-        template=file_hash(*sorted(Path(workflow.basedir).glob("workflow/report/page.*"))),
+        template=file_hash(*sorted(HOME.glob("workflow/report/page.*"))),
         code=code_of("write_page"),
     script:
         "../scripts/write_page.py"

@@ -15,7 +15,7 @@ def run(importance, regions, table, correlation, *, atlases):
         compared, rho = compare(features, read_table(path))
         if compared.empty:
             least = f"fewer than {LEAST_REGIONS} of its regions have a feature of the same name and side"
-            print(f"The atlas {atlas} is left out: {least}.", file=sys.stderr)
+            print(f"Warning: the atlas {atlas} is left out: {least}.", file=sys.stderr)
         for part in (compared, rho):
             part.insert(0, "atlas", atlas)
         tables.append(compared)

@@ -59,7 +59,7 @@ def score_control(
     try:
         weighted = joint_map(walk_maps(maps), people, how, groups, statistic, normalise, smoothing_fwhm_mm, inside)
     except InputError as error:
-        print(f"shuffled labels: {error}", file=sys.stderr)
+        print(f"Warning: shuffled labels: {error}", file=sys.stderr)
         return []
     return [score_beside_chance(weighted, where, inside, shuffled)]
 

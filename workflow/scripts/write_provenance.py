@@ -35,7 +35,7 @@ def run(config, files, results, root, inputs, participants, batches, weights, ou
         results=results,
     )
     for warning in change_warnings(record["changed"]):
-        print(warning, file=sys.stderr)
+        print(f"Warning: {warning}", file=sys.stderr)
     write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", output)
 
 

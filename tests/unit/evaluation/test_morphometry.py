@@ -124,7 +124,7 @@ def test_script(tmp_path, capsys):
     assert list(read_table(table).columns) == ["atlas", *COLUMNS]
     assert read_table(table)["atlas"].tolist() == ["aal"] * 6
     assert read_table(correlation)["atlas"].tolist() == ["aal"]
-    assert "The atlas strangers is left out: fewer than 5 of its regions" in capsys.readouterr().err
+    assert "the atlas strangers is left out: fewer than 5 of its regions" in capsys.readouterr().err
     compare_morphometry.run(
         tmp_path / "importance.tsv", [tmp_path / "strangers.tsv"], table, correlation, atlases=["strangers"]
     )

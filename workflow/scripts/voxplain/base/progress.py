@@ -27,7 +27,7 @@ class Progress:
 
     def __init__(self, what: str, total: int, done: int = 0, every: float | None = None):
         self.what, self.total, self.done = what, total, done
-        self.every = _usual_seconds() if every is None else every
+        self.every = usual_seconds() if every is None else every
         self._before = done
         self._start = self._last = time.monotonic()
         if 0 < done <= total:
@@ -46,7 +46,8 @@ class Progress:
         print(text + (f"; {note}" if note else ""), file=sys.stderr, flush=True)
 
 
-def _usual_seconds() -> float:
+def usual_seconds() -> float:
+    """Return the seconds between lines that the environment asks for."""
     try:
         return float(os.environ.get(SECONDS, 20))
     except ValueError:

@@ -201,3 +201,23 @@ def _shown(cell: object) -> str:
     """Return a cell as it stands in a message."""
     text = str(cell)
     return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
+
+
+def check_families(people: pd.DataFrame) -> None:
+    """Refuse to compare folds with and without families where there are none to tear apart.
+
+    Parameters
+    ----------
+    people : DataFrame
+        Those whose images exist: `group`.
+
+    Raises
+    ------
+    InputError
+    """
+    if not people["group"].dropna().duplicated().any():
+        refuse(
+            "folds.compare_ungrouped: no two people are known to be relatives, so that there is nothing to compare",
+            advice="Name families by cohort.hcp.restricted_csv, or by the group_column of cohort.bids or cohort.table, "
+            "or set it to false.",
+        )

@@ -187,7 +187,7 @@ def _samples(own, variants, people, comparison, seed) -> tuple[dict[str, _Sample
             "Explain the same people with the networks that were trained again, or more people.",
         )
     for problem in problems:  # few people of few folds: what can be compared is worth the other networks' time
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"Warning: left out: {problem}", file=sys.stderr)
     return samples, paths
 
 

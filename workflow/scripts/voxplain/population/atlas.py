@@ -125,9 +125,7 @@ def fetch(
     import nibabel as nib
     from nilearn import datasets
 
-    known = [word.removeprefix("fetch_atlas_") for word in dir(datasets) if word.startswith("fetch_atlas_")]
-    if fetcher not in known:
-        refuse(f"nilearn {_version()} has no fetcher for an atlas {fetcher!r}.", advice=f"It has: {', '.join(known)}.")
+    known_fetcher(fetcher)
     options = arguments if folder is None else {**arguments, "data_dir": str(folder)}
     try:
         fetched = getattr(datasets, f"fetch_atlas_{fetcher}")(**options)
@@ -148,6 +146,21 @@ def fetch(
     names = checked_labels(list(zip(table["index"], table["name"], strict=True)), source)
     names = names[names["index"].isin(np.unique(data))].reset_index(drop=True)
     return _atlas(name or fetcher, data, image.affine, names, source, grid)
+
+
+def known_fetcher(fetcher: str) -> None:
+    """Refuse the name of an atlas for which nilearn has no fetcher; nothing is fetched.
+
+    Raises
+    ------
+    InputError
+        Naming those that it has.
+    """
+    from nilearn import datasets
+
+    known = [word.removeprefix("fetch_atlas_") for word in dir(datasets) if word.startswith("fetch_atlas_")]
+    if fetcher not in known:
+        refuse(f"nilearn {_version()} has no fetcher for an atlas {fetcher!r}.", advice=f"It has: {', '.join(known)}.")
 
 
 def _version() -> str:
