@@ -89,7 +89,7 @@ class Plan:
         steps = math.prod(settings[key] / usual for key, usual in costs.STEPS.get(method, {}).items())
         if method == "occlusion":
             steps = (4 / settings["stride"]) ** 3
-        # Of a method of the user's own nothing is known but that it is called: a pass forward and backward is the least.
+        # Of a method of the user's own nothing is known: a pass forward and backward is the least.
         return steps * at_channels(costs.MAP_S.get(method, costs.MAP_S["guided_backprop"]), self.channels)
 
     def networks_of(self, criterion: str) -> int:
