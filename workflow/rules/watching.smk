@@ -17,9 +17,15 @@ def watch_run():
     if CHECKING:
         return
     jobs = list(workflow.dag.needrun_jobs())
-    expected = expected_seconds(estimate(config, len(found()), CLASSES))
+    try:
+        expected = expected_seconds(estimate(config, len(found()), CLASSES))
+    except Exception as error:  # what is only said ends no run
+        logger.warning(f"How long the run takes is not known: {type(error).__name__}: {error}")
+        expected = {}
     kinds = Counter(kind_of(job.rule.name, job.wildcards_dict) for job in jobs if not job.is_norun)
-    watch = Watch(kinds, expected, workflow.cores or workflow.nodes or 1, logger.info)
+    # On a cluster as many jobs as --jobs says; Snakemake refuses to tell the cores there.
+    places = workflow.resource_settings.nodes or workflow.resource_settings.cores or 1
+    watch = Watch(kinds, expected, places, logger.info)
     WATCHED.append(watch)
     for handler in list(logger.handlers):
         if getattr(handler, "stream", None) in (sys.stderr, sys.stdout) and handler.stream.isatty():
