@@ -67,6 +67,12 @@ POPULATION_MAPS = expand(
     group=GROUPS,
     statistic=STATISTICS,
 )
+# What the page's viewer shows, over the mean image.
+VIEWED = expand(f"{RESULTS}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz", method=METHODS, group=GROUPS) + expand(
+    f"{RESULTS}/atlases/{{atlas}}.{{kind}}", atlas=MAPPED_ATLASES, kind=["nii.gz", "tsv"]
+)
+if METHODS:
+    VIEWED += expand(f"{RESULTS}/images/{{volume}}.nii.gz", volume=["mean", "brain_mask"])
 
 
 # Files of the user other than volumes, by the settings that name them; and tables that a source finds by itself.
@@ -137,6 +143,7 @@ rule write_page:
         index=f"{RESULTS}/images/index.tsv",
         excluded=f"{RESULTS}/images/excluded.tsv",
         provenance=f"{RESULTS}/provenance.json",
+        volumes=VIEWED,
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
@@ -158,8 +165,12 @@ rule write_page:
         methods=METHODS,
         groups=GROUPS,
         atlases=MAPPED_ATLASES,
+        statistic=STATISTIC,
         # The page's words and looks lie outside the library.
-        template=file_hash(*sorted(HOME.glob("workflow/report/page.*"))),
+        template=file_hash(
+            *sorted(HOME.glob("workflow/report/page.*")),
+            *sorted(HOME.glob("workflow/report/niivue/*.js")),
+        ),
         code=code_of("write_page"),
     script:
         "../scripts/write_page.py"

@@ -8,7 +8,10 @@ from voxplain.reporting.page import write_page
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, TABLES_OF_ATLASES
 
 
-def run(config, results, tables, pictures, index, excluded, provenance, differences, methods, groups, atlases, page):
+def run(
+    config, results, tables, pictures, index, excluded, provenance, differences, methods, groups, atlases, page,
+    statistic=None,
+):  # fmt: skip
     by_atlas = tuple(f"{name}_" for name in (*TABLES_OF_ATLASES, *FIGURES_OF_ATLASES))
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(by_atlas)}
     named |= {"index": index, "excluded": excluded}
@@ -31,6 +34,19 @@ def run(config, results, tables, pictures, index, excluded, provenance, differen
         figures[name] = _of_atlases(name, pictures, atlases)
     record = json.loads(Path(provenance).read_text(encoding="utf-8"))
     contents = {"config": config, "tables": named, "figures": figures, "differences": differences}
+    if methods and statistic:
+        contents["viewer"] = {
+            "mean": f"{results}/images/mean.nii.gz",
+            "brain": f"{results}/images/brain_mask.nii.gz",
+            "maps": {
+                method: {group: f"{results}/population/{method}/{group}_{statistic}.nii.gz" for group in groups}
+                for method in methods
+            },
+            "atlases": {
+                atlas: {"image": f"{results}/atlases/{atlas}.nii.gz", "labels": f"{results}/atlases/{atlas}.tsv"}
+                for atlas in atlases
+            },
+        }
     write_page(page, contents | {"provenance": record})
 
 
@@ -55,4 +71,5 @@ if __name__ == "__main__":
             snakemake.params.groups,
             snakemake.params.atlases,
             snakemake.output.page,
+            snakemake.params.statistic,
         )

@@ -124,7 +124,7 @@ def test_markup_in_labels_ids_and_regions_is_escaped(contents, tmp_path):
     rewrite(contents["tables"]["cohort"], lambda t: pd.concat([t, pd.DataFrame({"key": [evil], "value": [evil]})]))
     html, reader = page(contents, tmp_path)
     assert evil not in html
-    assert [tag for tag, _ in reader.elements].count("script") == 1
+    assert [a.get("type") for tag, a in reader.elements if tag == "script"] == [None]
     assert reader.text.count("alert('x')") > 5
     assert not any("onerror" in a or a.get("src") == "x" for _, a in reader.elements)
 

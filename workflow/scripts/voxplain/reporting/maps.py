@@ -113,7 +113,7 @@ def _load(map_image, mean_image, mask_image, brain_image) -> dict:
     if not (volumes["brain"] > 0.5).any():
         refuse("There is no brain to draw on: the brain mask, or the mean image, is empty", [brain_image or mean_image])
 
-    cropped, corner = _crop(volumes["brain"] > 0.5)
+    cropped, corner = crop_to_brain(volumes["brain"] > 0.5)
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ corner
     volumes = {name: data[cropped] for name, data in volumes.items()}
@@ -128,7 +128,8 @@ def _load(map_image, mean_image, mask_image, brain_image) -> dict:
     return scene | {"affine": fine.affine, "window": (float(low), float(high) if high > low else float(low) + 1)}
 
 
-def _crop(brain: np.ndarray, margin: int = 2) -> tuple[tuple[slice, ...], np.ndarray]:
+def crop_to_brain(brain: np.ndarray, margin: int = 2) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Return the box around a brain with a margin of voxels, as slices, and its lowest corner in voxels."""
     indices = np.nonzero(brain)
     low = np.maximum([i.min() - margin for i in indices], 0)
     high = np.minimum([i.max() + margin + 1 for i in indices], brain.shape)

@@ -19,8 +19,11 @@ from voxplain.reporting.provenance import page_facts
 from voxplain.reporting.reading import has_intervals
 from voxplain.reporting.region_tables import show_atlases
 from voxplain.reporting.verdict_matrix import build_matrix, fails_randomisation
+from voxplain.reporting.viewer import VERSION, as_json, describe_viewer, pack, read_program
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
+
+SCRIPTS = ("page.js", "page.viewer.js")
 
 # What makes up a section, any of it: the section and its link are there when one of these tables is.
 TRUST = ("randomization_verdicts", "faithfulness", "masked_accuracy", "retraining", "reproducibility")
@@ -46,6 +49,9 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
             {group: path}}, ``regions``, ``intervals`` and ``anatomy_regions`` as {atlas: path}, the others as paths.
         ``differences``
             Optional {method: two groups}: the joint map of the method is that of the second minus that of the first.
+        ``viewer``
+            Optional, for the interactive viewer: ``mean`` and ``brain``, ``maps`` as {method: {group: path}} and
+            ``atlases`` as {atlas: {``image``: path, ``labels``: path}} (see `voxplain.reporting.viewer`).
         ``provenance``
             Optional record of `voxplain.reporting.provenance.describe_run`.
 
@@ -86,6 +92,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "atlases": show_atlases(frames, of_atlases, figures, methods, groups, top),
         "settings": public_settings(config),
         "provenance": page_facts(contents["provenance"]) if "provenance" in contents else None,
+        "viewer": _viewer(contents.get("viewer"), groups, warnings),
         "papers": wording.PAPERS,
         "words": wording,
     }
@@ -155,12 +162,24 @@ def _model_facts(frames: Frames, performance: verdicts.Performance, external: bo
     }
 
 
+def _viewer(files: Mapping | None, groups: Sequence[str], warnings: Mapping[str, str]) -> dict | None:
+    """Return the viewer's data, program and the program's checksum; None where there is nothing to view."""
+    if not files or not files.get("maps"):
+        return None
+    data = describe_viewer(files["mean"], files["brain"], files["maps"], files.get("atlases", {}), groups, warnings)
+    program = read_program()
+    packed = pack(program.encode("utf-8"))
+    return {"data": as_json(data), "program": packed, "hash": source_hash(program), "version": VERSION}
+
+
 def _render(facts: Mapping) -> str:
-    files = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
+    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    allowed = [source_hash(script), *([facts["viewer"]["hash"]] if facts["viewer"] else [])]
     # Styles stay open because some browsers hold SVG pictures, which have styles of their own, to the page's policy.
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src {source_hash(files['page.js'])}; base-uri 'none'; form-action 'none'"
+        f"script-src {' '.join(allowed)}; base-uri 'none'; form-action 'none'"
     )
     # Every value is escaped; only the page's own style sheet and script go in as they are.
     environment = Environment(
@@ -174,4 +193,4 @@ def _render(facts: Mapping) -> str:
     environment.filters["method_title"] = style.method_title
     environment.filters["p_value"] = verdicts.chance_of_error
     template = environment.get_template("page.html.j2")
-    return template.render(**facts, policy=policy, css=files["page.css"], script=files["page.js"])
+    return template.render(**facts, policy=policy, css=css, script=script)

@@ -10,7 +10,7 @@ from voxplain.base.files import read_table
 from voxplain.reporting.privacy import refuse_private_fields, refuse_private_paths
 from voxplain.reporting.reading import NAMES
 
-KEYS = {"config", "tables", "figures", "differences", "provenance"}
+KEYS = {"config", "tables", "figures", "differences", "provenance", "viewer"}
 NEEDED = {"cohort", "accuracy", "accuracy_summary"}
 OPTIONAL = {
     *("explained", "dice", "planted_regions", "localization", "index", "excluded", "verdicts"),
@@ -43,7 +43,7 @@ def checked(contents: Mapping) -> dict:
         For unknown or missing keys, missing files, and files in a private folder.
     """
     wrong = [f"unknown: {key}" for key in set(contents) - KEYS]
-    wrong += [f"missing: {key}" for key in KEYS - {"differences", "provenance"} - set(contents)]
+    wrong += [f"missing: {key}" for key in {"config", "tables", "figures"} - set(contents)]
     if not wrong:
         given = {name for name, path in contents["tables"].items() if path is not None}
         wrong += [f"unknown: tables.{name}" for name in given - NEEDED - OPTIONAL - set(TABLES_OF_ATLASES)]
@@ -54,7 +54,7 @@ def checked(contents: Mapping) -> dict:
         refuse("The contents of the page are not what write_page expects", sorted(wrong))
     kept = dict(contents)
     kept["tables"], kept["figures"] = _without_none(contents["tables"]), _without_none(contents["figures"])
-    paths = list(_all_paths([kept["tables"], kept["figures"]]))
+    paths = list(_all_paths([kept["tables"], kept["figures"], kept.get("viewer", {})]))
     refuse_private_paths(paths)
     absent = [path for path in paths if not path.is_file()]
     if absent:
