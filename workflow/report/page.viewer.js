@@ -10,18 +10,7 @@ const viewer = (() => {
   const atlases = [];
   let place = null; // of the crosshair, mm
 
-  const make = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children); // text is inserted as text
-    return element;
-  };
   const write = (value) => (value === 0 ? "0" : Number(value).toPrecision(2).replace("-", "−"));
-
-  async function unpack(text) {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-  }
 
   function hasWebGL() {
     const context = document.createElement("canvas").getContext("webgl2");
@@ -216,7 +205,7 @@ const viewer = (() => {
       if (panes.length) moveTo(asked);
     });
   }
-  if (typeof DecompressionStream === "undefined") giveUp("the browser is too old");
+  if (!canUnpack) giveUp("the browser is too old");
   else if (!hasWebGL()) giveUp("the browser has no WebGL 2");
   else {
     root.hidden = false;

@@ -1,8 +1,13 @@
 """Result tables as the page shows them."""
 
+import base64
+import gzip
+import json
+
 import numpy as np
 import pandas as pd
 
+from voxplain.reporting.region_tables import show_atlases
 from voxplain.reporting.tables import arrange, pivot_planted, show, show_cohort
 
 
@@ -59,3 +64,27 @@ def test_the_cohort_reads_as_sentences():
     table = show_cohort(pd.DataFrame({"key": ["used", "class_F", "grouped", "other"], "value": [40, 19, "True", None]}))
     texts = [[cell.text for cell in row] for row in table.rows]
     assert texts == [["Used", "40"], ["Class F", "19"], ["Families known", "yes"], ["other", "n/a"]]
+
+
+def test_all_regions_are_there_for_those_who_search_and_the_first_ones_stand_in_the_page():
+    every = pd.DataFrame(
+        {
+            "group": "joint",
+            "method": "lrp",
+            "index": range(1, 31),
+            "region": [f"Region <{index}>" for index in range(1, 31)],
+            "share": [0.5 / index for index in range(1, 31)],
+            "rank": range(1, 31),
+        }
+    )
+    of_atlases = {"top_regions": {"boxes": every.head(3)}, "regions": {"boxes": every}, "anatomy_regions": {}}
+    (shown,) = show_atlases({}, of_atlases, {}, ["lrp"], ["joint"])
+    assert [row[3].text for row in shown["table"].rows] == ["Region <1>", "Region <2>", "Region <3>"]
+    rows = json.loads(gzip.decompress(base64.b64decode(shown["whole"]["packed"])))
+    assert shown["whole"]["rows"] == len(rows) == 30
+    titles = [title for title, _ in shown["table"].columns]
+    last = dict(zip(titles, rows[-1], strict=True))
+    assert last["Region"] == ["Region <30>"]
+    assert float(last["Share of the map"][1]) == 0.5 / 30
+    del of_atlases["regions"]
+    assert show_atlases({}, of_atlases, {}, ["lrp"], ["joint"])[0]["whole"] is None

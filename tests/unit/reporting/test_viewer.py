@@ -14,8 +14,9 @@ import pytest
 from voxplain.base.errors import InputError
 from voxplain.base.files import write_image, write_table
 from voxplain.imaging.grid import COMMON
+from voxplain.reporting.packing import as_json
 from voxplain.reporting.page import write_page
-from voxplain.reporting.viewer import LEVELS, PROGRAM, VERSION, as_json, describe_viewer, read_program
+from voxplain.reporting.viewer import LEVELS, PROGRAM, VERSION, describe_viewer, read_program
 
 
 def unpack(text):

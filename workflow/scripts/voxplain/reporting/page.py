@@ -13,13 +13,14 @@ from voxplain.reporting import captions, comparison_tables, model_tables, style,
 from voxplain.reporting.cohort import cohort_facts
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.method_sections import describe_methods
+from voxplain.reporting.packing import as_json, pack
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, Frames, checked, read_tables
 from voxplain.reporting.privacy import public_settings
 from voxplain.reporting.provenance import page_facts
 from voxplain.reporting.reading import has_intervals
 from voxplain.reporting.region_tables import show_atlases
 from voxplain.reporting.verdict_matrix import build_matrix, fails_randomisation
-from voxplain.reporting.viewer import VERSION, as_json, describe_viewer, pack, read_program
+from voxplain.reporting.viewer import VERSION, describe_viewer, read_program
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 

@@ -21,7 +21,7 @@ OPTIONAL = {
     *("reproducibility", "reproducibility_networks", "masked_accuracy", "retraining", "agreement"),
     *("inference", "inference_regions", "region_intervals", "anatomy"),
 }
-TABLES_OF_ATLASES = ("top_regions", "anatomy_regions")
+TABLES_OF_ATLASES = ("top_regions", "regions", "anatomy_regions")
 NAMED = {"features_dropped", "morphometry_importance", "morphometry_vs_maps", "morphometry_correlation"}
 FIGURES_OF_ATLASES = ("regions", "intervals", "anatomy_regions")
 FIGURES = {

@@ -7,6 +7,7 @@ import pandas as pd
 from voxplain.reporting import style
 from voxplain.reporting.columns import percent
 from voxplain.reporting.embedding import data_uri
+from voxplain.reporting.packing import as_json, pack
 from voxplain.reporting.tables import Table, arrange, show
 
 COLUMNS = [
@@ -15,6 +16,7 @@ COLUMNS = [
 ]
 ANATOMY = ["method", "rank_map", "region", "hemisphere", "rank_t", "t_mean"]
 PICTURES = ("regions", "intervals", "anatomy_regions")
+KEYS = ["method", "group", "index"]
 FIRST = 10  # regions of each map beside their rank by the t-test, where the config does not say
 
 
@@ -33,7 +35,7 @@ def show_atlases(
     frames : mapping of name to DataFrame
         ``region_intervals`` and ``inference_regions``, where they are.
     of_atlases : mapping of name to {atlas: DataFrame}
-        ``top_regions`` and ``anatomy_regions``.
+        ``top_regions``, ``regions`` (all of them, for those who search) and ``anatomy_regions``.
     figures : mapping of name to {atlas: path}
         `PICTURES`, all optional.
     methods, groups : sequence of str
@@ -44,25 +46,29 @@ def show_atlases(
     Returns
     -------
     list of dict
-        ``name``; ``table`` and ``anatomy``, tables or None; the pictures as data, or None; ``tested``: whether the
+        ``name``; ``table`` and ``anatomy``, tables or None; ``whole``: the rows of all regions, packed, or None; the
+        pictures as data, or None; ``tested``: whether the
         table holds p-values.
     """
-    top, anatomy = of_atlases["top_regions"], of_atlases["anatomy_regions"]
+    top, every, anatomy = (of_atlases.get(name, {}) for name in ("top_regions", "regions", "anatomy_regions"))
     pictures = {name: figures.get(name, {}) for name in PICTURES}
     atlases = []
     for atlas in style.in_order([*top, *anatomy, *(name for own in pictures.values() for name in own)]):
-        table, tested = None, False
+        table, whole, tested = None, None, False
         if atlas in top:
-            frame = arrange(top[atlas], methods, ["group", "method", "rank"], groups)
+            frame = arrange(every.get(atlas, top[atlas]), methods, ["group", "method", "rank"], groups)
             frame = _with_tests(_with_intervals(frame, atlas, frames), atlas, frames)
             tested = "p_fwe" in frame
-            # A column of a test that says nothing about any of these regions is left out.
-            table = show(frame, [name for name in COLUMNS if name in frame])
+            # A column of a test that says nothing about any region is left out.
+            names = [name for name in COLUMNS if name in frame]
+            table = show(frame.merge(top[atlas][KEYS], "inner", KEYS), names)
+            whole = _pack_rows(show(frame, names), atlas, len(atlases)) if atlas in every else None
         drawn = {name: data_uri(own[atlas]) if atlas in own else None for name, own in pictures.items()}
         atlases.append(
             {
                 "name": atlas,
                 "table": table,
+                "whole": whole,
                 "tested": tested,
                 "anatomy": _anatomy(anatomy[atlas], methods, first or FIRST) if atlas in anatomy else None,
                 **drawn,
@@ -71,15 +77,25 @@ def show_atlases(
     return atlases
 
 
+def _pack_rows(table: Table, atlas: str, number: int) -> dict:
+    """Return the rows for the page's script: [text] of each cell, or [text, what it is sorted by]."""
+    rows = [[[cell.text] if cell.text == cell.sort else [cell.text, cell.sort] for cell in row] for row in table.rows]
+    return {
+        "id": f"regions-{number}",
+        "rows": len(rows),
+        "caption": f"All regions of {atlas}",
+        "packed": pack(as_json(rows).encode("ascii")),
+    }
+
+
 def _with_intervals(table: pd.DataFrame, atlas: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Add the bootstrap intervals of share and rank, as text."""
     if "region_intervals" not in frames:
         return table
     own = frames["region_intervals"]
     own = own[own["atlas"].astype(str) == atlas]
-    keys = ["method", "group", "index"]
     ends = ["share_low", "share_high", "rank_low", "rank_high"]
-    joined = table.merge(own[[*keys, *ends]].drop_duplicates(keys), "left", keys)
+    joined = table.merge(own[[*KEYS, *ends]].drop_duplicates(KEYS), "left", KEYS)
     if joined[ends].isna().all(axis=None):
         return table
     share = [_ends(*both, percent) for both in zip(joined["share_low"], joined["share_high"], strict=True)]

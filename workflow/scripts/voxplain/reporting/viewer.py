@@ -4,9 +4,6 @@ A map takes one byte a voxel, so that a page of ten methods stays small, whateve
 drawn by NiiVue, which lies beside the templates.
 """
 
-import base64
-import gzip
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,16 +17,12 @@ from voxplain.base.files import read_table
 from voxplain.imaging.grid import Grid
 from voxplain.reporting import style
 from voxplain.reporting.maps import crop_to_brain
+from voxplain.reporting.packing import pack
 
 VERSION = "0.69.0"
 PROGRAM = Path(__file__).resolve().parents[3] / "report" / "niivue" / f"niivue-{VERSION}.umd.js"
 LEVELS = 127  # steps of a map from 0 to the end of its scale; twice as many in a map with signs
 NODES = 17  # colours that a scale is given by
-
-
-def pack(payload: bytes) -> str:
-    """Return bytes gzipped and as base64; the same bytes give the same text."""
-    return base64.b64encode(gzip.compress(payload, 9, mtime=0)).decode("ascii")
 
 
 def read_program() -> str:
@@ -99,12 +92,6 @@ def describe_viewer(
         "atlases": [_describe_atlas(name, files, grid, cut) for name, files in atlases.items()],
         "colours": _colours(),
     }
-
-
-def as_json(data: object) -> str:
-    """Return JSON that may stand in a page's script element: no character of it can end the element."""
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _read(path: str | os.PathLike, grid: Grid | None = None) -> tuple[np.ndarray, Grid]:
