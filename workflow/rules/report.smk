@@ -136,6 +136,30 @@ rule write_provenance:
         "../scripts/write_provenance.py"
 
 
+rule draw_people:
+    """A picture of everybody's maps, beside the page; nobody's where the target is a restricted field."""
+    input:
+        unpack(lambda wildcards: {method: map_folders(method) for method in METHODS}),
+        mean_image=f"{RESULTS}/images/mean.nii.gz",
+        brain_mask=f"{RESULTS}/images/brain_mask.nii.gz",
+    output:
+        directory(f"{RESULTS}/report/people"),
+    log:
+        f"{RESULTS}/logs/draw_people.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_people.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        # 0.1 s a map.
+        runtime=lambda wildcards, attempt: attempt * (30 + PEOPLE * len(METHODS) // 300),
+    params:
+        methods=METHODS,
+        code=code_of("draw_people"),
+    script:
+        "../scripts/draw_people.py"
+
+
 rule write_page:
     """The report: one file that opens anywhere, without a network."""
     input:
@@ -144,6 +168,7 @@ rule write_page:
         excluded=f"{RESULTS}/images/excluded.tsv",
         provenance=f"{RESULTS}/provenance.json",
         volumes=VIEWED,
+        people=f"{RESULTS}/report/people" if METHODS and not hide_target() else [],
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)

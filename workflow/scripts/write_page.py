@@ -6,11 +6,12 @@ from pathlib import Path
 from voxplain.base.jobs import job_log
 from voxplain.reporting.page import write_page
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, TABLES_OF_ATLASES
+from voxplain.reporting.people import TABLE
 
 
 def run(
     config, results, tables, pictures, index, excluded, provenance, differences, methods, groups, atlases, page,
-    statistic=None,
+    statistic=None, people=None,
 ):  # fmt: skip
     by_atlas = tuple(f"{name}_" for name in (*TABLES_OF_ATLASES, *FIGURES_OF_ATLASES))
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(by_atlas)}
@@ -47,6 +48,8 @@ def run(
                 for atlas in atlases
             },
         }
+    if people:
+        contents["people"] = f"{people}/{TABLE}"
     write_page(page, contents | {"provenance": record})
 
 
@@ -72,4 +75,5 @@ if __name__ == "__main__":
             snakemake.params.atlases,
             snakemake.output.page,
             snakemake.params.statistic,
+            snakemake.input.people,
         )

@@ -15,6 +15,7 @@ from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.method_sections import describe_methods
 from voxplain.reporting.packing import as_json, pack
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, Frames, checked, read_tables
+from voxplain.reporting.people import describe_people
 from voxplain.reporting.privacy import public_settings
 from voxplain.reporting.provenance import page_facts
 from voxplain.reporting.reading import has_intervals
@@ -24,7 +25,7 @@ from voxplain.reporting.viewer import VERSION, describe_viewer, read_program
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
-SCRIPTS = ("page.js", "page.viewer.js")
+SCRIPTS = ("page.js", "page.viewer.js", "page.people.js")
 
 # What makes up a section, any of it: the section and its link are there when one of these tables is.
 TRUST = ("randomization_verdicts", "faithfulness", "masked_accuracy", "retraining", "reproducibility")
@@ -53,6 +54,9 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         ``viewer``
             Optional, for the interactive viewer: ``mean`` and ``brain``, ``maps`` as {method: {group: path}} and
             ``atlases`` as {atlas: {``image``: path, ``labels``: path}} (see `voxplain.reporting.viewer`).
+        ``people``
+            Optional path of the table of single people (see `voxplain.reporting.people.draw_people`); their pictures
+            stay where they are, in the folder ``people`` beside the page.
         ``provenance``
             Optional record of `voxplain.reporting.provenance.describe_run`.
 
@@ -65,7 +69,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     """
     contents = checked(contents)
     config, figures = contents["config"], contents["figures"]
-    frames, of_atlases = read_tables(contents["tables"], hide_target=bool(config["cohort"].get("restricted_target")))
+    hide_target = bool(config["cohort"].get("restricted_target"))
+    frames, of_atlases = read_tables(contents["tables"], hide_target, contents.get("people"))
 
     explained = frames["explained"].set_index("method") if "explained" in frames else pd.DataFrame()
     methods, groups = list(explained.index), _groups(config)
@@ -94,6 +99,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "settings": public_settings(config),
         "provenance": page_facts(contents["provenance"]) if "provenance" in contents else None,
         "viewer": _viewer(contents.get("viewer"), groups, warnings),
+        "people": _people(frames, config),
         "papers": wording.PAPERS,
         "words": wording,
     }
@@ -173,13 +179,24 @@ def _viewer(files: Mapping | None, groups: Sequence[str], warnings: Mapping[str,
     return {"data": as_json(data), "program": packed, "hash": source_hash(program), "version": VERSION}
 
 
+def _people(frames: Frames, config: Mapping) -> dict | None:
+    """Return what the script shows of single people, packed, and how many they are; None where nobody is shown."""
+    if "people" not in frames:
+        return None
+    labels = config["cohort"].get("labels") or []
+    told = describe_people(frames["people"], config.get("maps", {}).get("methods", {}), labels)
+    return {"count": len(told["people"]), "packed": pack(as_json(told).encode("ascii"))}
+
+
 def _render(facts: Mapping) -> str:
     css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     allowed = [source_hash(script), *([facts["viewer"]["hash"]] if facts["viewer"] else [])]
+    # The pictures of single people lie beside the page, wherever that is.
+    pictures = " 'self' file:" if facts["people"] else ""
     # Styles stay open because some browsers hold SVG pictures, which have styles of their own, to the page's policy.
     policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"default-src 'none'; img-src data:{pictures}; style-src 'unsafe-inline'; "
         f"script-src {' '.join(allowed)}; base-uri 'none'; form-action 'none'"
     )
     # Every value is escaped; only the page's own style sheet and script go in as they are.

@@ -10,7 +10,7 @@ from voxplain.base.files import read_table
 from voxplain.reporting.privacy import refuse_private_fields, refuse_private_paths
 from voxplain.reporting.reading import NAMES
 
-KEYS = {"config", "tables", "figures", "differences", "provenance", "viewer"}
+KEYS = {"config", "tables", "figures", "differences", "provenance", "viewer", "people"}
 NEEDED = {"cohort", "accuracy", "accuracy_summary"}
 OPTIONAL = {
     *("explained", "dice", "planted_regions", "localization", "index", "excluded", "verdicts"),
@@ -30,6 +30,8 @@ FIGURES = {
     *("noise_utility", "randomization", "faithfulness", "reproducibility", "masked_accuracy", "retraining"),
     *("agreement", "anatomy"),
 }
+
+PEOPLE_AS_TEXT = ("participant_id", "target", "explained")
 
 Frames = dict[str, pd.DataFrame]
 
@@ -54,7 +56,8 @@ def checked(contents: Mapping) -> dict:
         refuse("The contents of the page are not what write_page expects", sorted(wrong))
     kept = dict(contents)
     kept["tables"], kept["figures"] = _without_none(contents["tables"]), _without_none(contents["figures"])
-    paths = list(_all_paths([kept["tables"], kept["figures"], kept.get("viewer", {})]))
+    other = [kept[name] for name in ("viewer", "people") if kept.get(name)]
+    paths = list(_all_paths([kept["tables"], kept["figures"], *other]))
     refuse_private_paths(paths)
     absent = [path for path in paths if not path.is_file()]
     if absent:
@@ -62,8 +65,8 @@ def checked(contents: Mapping) -> dict:
     return kept
 
 
-def read_tables(tables: Mapping, hide_target: bool) -> tuple[Frames, dict[str, Frames]]:
-    """Read the page's tables.
+def read_tables(tables: Mapping, hide_target: bool, people: Path | None = None) -> tuple[Frames, dict[str, Frames]]:
+    """Read the page's tables, and that of single people where there is one (as ``people``).
 
     Returns
     -------
@@ -77,6 +80,8 @@ def read_tables(tables: Mapping, hide_target: bool) -> tuple[Frames, dict[str, F
         For tables with private fields; see `voxplain.reporting.privacy.refuse_private_fields`.
     """
     frames = {name: _read(name, path) for name, path in tables.items() if name not in TABLES_OF_ATLASES}
+    if people is not None:
+        frames["people"] = read_table(people, dtype=dict.fromkeys(PEOPLE_AS_TEXT, str))
     of_atlases = {
         name: {atlas: read_table(path) for atlas, path in tables.get(name, {}).items()} for name in TABLES_OF_ATLASES
     }
