@@ -16,7 +16,7 @@ const canUnpack = typeof DecompressionStream !== "undefined";
 
 function save(name, text) {
   const link = make("a", { download: name });
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
@@ -114,3 +114,7 @@ function enliven(table) {
 }
 
 for (const table of document.querySelectorAll("table:not(.plain)")) enliven(table);
+
+const bibtex = document.getElementById("save-bibtex");
+bibtex.hidden = false;
+bibtex.addEventListener("click", () => save("voxplain.bib", document.getElementById("bibtex").textContent));

@@ -195,6 +195,7 @@ rule write_page:
         template=file_hash(
             *sorted(HOME.glob("workflow/report/page.*")),
             *sorted(HOME.glob("workflow/report/niivue/*.js")),
+            HOME / "CITATION.cff",
         ),
         code=code_of("write_page"),
     script:

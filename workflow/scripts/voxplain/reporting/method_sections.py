@@ -7,7 +7,7 @@ import pandas as pd
 from voxplain.attribution import CONTRIBUTIONS
 from voxplain.reporting import style, wording
 from voxplain.reporting.embedding import data_uri
-from voxplain.reporting.truth import found_in_words, population_score
+from voxplain.reporting.truth import Answer, found_in_words, population_score
 from voxplain.reporting.verdicts import conservation, explained_in_words
 
 
@@ -57,6 +57,31 @@ def describe_methods(
             }
         )
     return sections
+
+
+def where_they_looked(sections: Sequence[Mapping], answer: Answer | None, count: int = 3) -> dict | None:
+    """Return the first regions of one method's map, for the top of the page.
+
+    The method is the one that finds most of a truth among those that may be believed, else the first that nothing
+    speaks against, else the first.
+
+    Returns
+    -------
+    dict or None
+        ``title``, ``atlas``, ``regions`` and ``warning``; None without regions.
+    """
+    known = [section for section in sections if any(section["first"].values())]
+    if not known:
+        return None
+    best = answer.method if answer is not None and answer.sound else None
+    chosen = min(known, key=lambda section: (section["method"] != best, bool(section["warning"])))
+    atlas, regions = next((atlas, names) for atlas, names in chosen["first"].items() if names)
+    return {
+        "title": chosen["title"],
+        "atlas": atlas,
+        "regions": regions[:count],
+        "warning": chosen["warning"],
+    }
 
 
 def _joined(method: str, groups: Sequence[str] | None) -> str:

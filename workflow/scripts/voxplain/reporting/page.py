@@ -10,9 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from voxplain.base.files import write_text
 from voxplain.population.maps import JOINT
 from voxplain.reporting import captions, comparison_tables, model_tables, style, tables, trust, truth, verdicts, wording
+from voxplain.reporting.citation import read_citation
 from voxplain.reporting.cohort import cohort_facts
 from voxplain.reporting.embedding import data_uri, source_hash
-from voxplain.reporting.method_sections import describe_methods
+from voxplain.reporting.method_sections import describe_methods, where_they_looked
 from voxplain.reporting.packing import as_json, pack
 from voxplain.reporting.page_contents import FIGURES_OF_ATLASES, Frames, checked, read_tables
 from voxplain.reporting.people import describe_people
@@ -79,6 +80,9 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     top = config.get("report", {}).get("top_regions")
     maps = _map_facts(frames, methods, config)
     differences, warnings = contents.get("differences") or {}, maps["matrix"].warnings if maps["matrix"] else {}
+    sections = describe_methods(
+        explained, figures.get("maps", {}), of_atlases["top_regions"], frames, differences, warnings
+    )
     facts = {
         "name": config["name"],
         "cohort": cohort_facts(config, frames),
@@ -87,9 +91,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "phantom": config["cohort"].get("source") == "phantom",
         "top": top,
         **maps,
-        "sections": describe_methods(
-            explained, figures.get("maps", {}), of_atlases["top_regions"], frames, differences, warnings
-        ),
+        "sections": sections,
+        "looked": where_they_looked(sections, maps["answer"]),
         "figures": {
             name: data_uri(path) for name, path in figures.items() if name not in ("maps", *FIGURES_OF_ATLASES)
         },
@@ -100,7 +103,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "provenance": page_facts(contents["provenance"]) if "provenance" in contents else None,
         "viewer": _viewer(contents.get("viewer"), groups, warnings),
         "people": _people(frames, config),
-        "papers": wording.PAPERS,
+        "citation": read_citation(),
         "words": wording,
     }
     write_text(_render(facts), out)

@@ -1,4 +1,4 @@
-"""The page's fixed words: what each method shows and hides, and whom to cite."""
+"""The page's fixed words: what each method shows and hides, and how numbers are read."""
 
 METHOD_NOTES = {
     "gradcam": (
@@ -28,28 +28,6 @@ METHOD_NOTES = {
     "integrated_gradients": "The gradient summed on the way from a reference image to the person's.",
     "occlusion": "How the prediction changes when a box of the image is covered.",
 }
-
-PAPERS = (
-    (
-        "Kan M, Aliev R, Rudenko A, et al. (2020). Interpretation of 3D CNNs for Brain MRI Data Classification.",
-        "2006.15969",
-    ),
-    (
-        "Grigorescu I, Cordero-Grande L, Edwards AD, et al. (2019). Interpretable Convolutional Neural Networks for "
-        "Preterm Birth Classification.",
-        "1910.00071",
-    ),
-    (
-        "Bintsi K-M, Baltatzis V, Hammers A, Rueckert D (2021). Voxel-level Importance Maps for Interpretable Brain "
-        "Age Estimation.",
-        "2108.05388",
-    ),
-    (
-        "Eitel F, Melkonyan A, Ritter K (2022). Feature visualization for convolutional neural network models trained "
-        "on neuroimaging data.",
-        "2203.13120",
-    ),
-)
 
 JOINED = "The map of all people is that of {}"
 CONTRIBUTIONS_CANCEL = (
