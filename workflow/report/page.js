@@ -22,7 +22,7 @@ function save(name, text) {
 }
 
 function enliven(table) {
-  const SEARCHED = 9; // fewer rows are seen at a glance
+  const SEARCHED = 13; // fewer rows are seen at a glance
   const DRAWN = 400; // rows that are put into the page at once
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
@@ -50,12 +50,10 @@ function enliven(table) {
   }
 
   function matching() {
-    const words = (search?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = ({ cells }) => {
-      const text = cells.map((cell) => cell.text).join("\t").toLowerCase();
-      return words.every((word) => text.includes(word));
-    };
-    const kept = words.length ? rows.filter(fits) : [...rows];
+    const parts = (search?.value ?? "").toLowerCase().split(",").map((part) => part.trim()).filter(Boolean);
+    const holds = ({ text }, part) => text.toLowerCase().includes(part);
+    const fits = ({ cells }) => parts.every((part) => cells.some((cell) => holds(cell, part)));
+    const kept = parts.length ? rows.filter(fits) : [...rows];
     if (!order) return kept;
     const [column, up] = order;
     return kept.sort((a, b) => {
@@ -90,7 +88,7 @@ function enliven(table) {
   let search = null;
   let all = null;
   if (more || rows.length >= SEARCHED) {
-    search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search: ${caption}` });
+    search = make("input", { type: "search", placeholder: "Search; a comma means and", "aria-label": `Search: ${caption}` });
     search.addEventListener("input", () => loadAll().then(draw));
     tools.append(search);
   }

@@ -114,7 +114,7 @@ const viewer = (() => {
     const { Niivue, NVImage } = globalThis.niivue;
     const canvas = make("canvas", { tabindex: "0", role: "img" });
     const pane = {
-      canvas, image: null, title: make("b"), value: make("span"), low: make("span"), high: make("span"),
+      canvas, image: null, title: make("b"), value: make("span", { class: "value" }), low: make("span"), high: make("span"),
       bar: make("span", { class: "bar" }), warning: make("span", { class: "badge bad" }),
       peak: make("button", { type: "button" }, "Go to the strongest place"),
     };
@@ -124,7 +124,7 @@ const viewer = (() => {
     byId("viewer-panes").append(pane.figure);
     pane.niivue = new Niivue({
       logLevel: "error", dragAndDropEnabled: false, loadingText: "", backColor: [0, 0, 0, 1], multiplanarShowRender: 0,
-      crosshairWidth: 0.6, crosshairColor: [0.45, 0.85, 1, 0.9], isOrientCube: false, viewModeHotKey: "none",
+      crosshairWidth: 0.6, crosshairColor: [1, 1, 1, 0.8], isOrientCube: false, viewModeHotKey: "none",
       clipPlaneHotKey: "none", fontMinPx: 10,
     });
     const { sequential, positive, negative } = data.colours;
@@ -190,9 +190,12 @@ const viewer = (() => {
 
   for (const { name, title } of data.groups) byId("viewer-group").append(make("option", { value: name }, title));
   const beside = matchMedia("(min-width: 44rem)").matches ? 2 : 1;
-  for (const [i, { name, title }] of data.methods.entries()) {
+  // Those that nothing speaks against come first.
+  const ranked = [...data.methods].sort((a, b) => Boolean(a.warning) - Boolean(b.warning)).slice(0, beside);
+  for (const method of data.methods) {
+    const { name, title } = method;
     const box = make("input", { type: "checkbox", value: name });
-    box.checked = i < beside;
+    box.checked = ranked.includes(method);
     byId("viewer-methods").append(make("label", {}, box, ` ${title}`));
   }
   root.querySelector("form").addEventListener("submit", (event) => event.preventDefault());

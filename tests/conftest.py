@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 # A phantom on which every stage and every test of the maps runs, as small as can be.
 TINY = {
     "name": "tiny",
