@@ -183,6 +183,8 @@ def test_a_restricted_target_reaches_no_public_file(ages):
     assert people == {("private", "maps")}
     assert stat.S_IMODE((ages.results / "private").stat().st_mode) == 0o700
     assert not list((ages.results / "partial").glob("*"))
+    assert [path.name for path in (ages.results / "report").iterdir()] == ["index.html"]
+    assert 'id="single-people"' not in (ages.results / "report" / "index.html").read_text()
     explained = pd.read_csv(ages.results / "tables" / "explained.tsv", sep="\t", na_values="n/a")
     assert set(explained["explained"]) == {"regression"}
     summary = (ages.results / "tables" / "cohort.tsv").read_text()

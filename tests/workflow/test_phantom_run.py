@@ -223,6 +223,10 @@ def test_a_changed_method_runs_its_own_maps_and_no_training(done):
     assert not {"train_fold", "downsample", "make_people", "fit_morphometry", "tabulate_accuracy"} & set(planned)
 
 
+def test_a_page_without_single_people_draws_nobody(done):
+    assert set(done.planned(done.config | {"report": {"people": False}})) == {"write_page", "report"}
+
+
 def test_defaults_that_are_written_out_run_nothing(done):
     config = copy.deepcopy(done.config)
     config["cohort"] = {"task": "classification", "size": {"estimate": "auto"}, **config["cohort"]}

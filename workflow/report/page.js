@@ -114,5 +114,7 @@ function enliven(table) {
 for (const table of document.querySelectorAll("table:not(.plain)")) enliven(table);
 
 const bibtex = document.getElementById("save-bibtex");
-bibtex.hidden = false;
-bibtex.addEventListener("click", () => save("voxplain.bib", document.getElementById("bibtex").textContent));
+if (bibtex) {
+  bibtex.hidden = false;
+  bibtex.addEventListener("click", () => save("voxplain.bib", document.getElementById("bibtex").textContent));
+}

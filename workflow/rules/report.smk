@@ -1,6 +1,7 @@
 # Purpose: how the run came about, and the page, from result files alone; the page reads nothing of private/.
-# Inputs: tables/, figures/, images/; outputs: inputs.tsv, provenance.json, report/index.html.
+# Inputs: tables/, figures/, images/; outputs: inputs.tsv, provenance.json, report/index.html, report/people/.
 
+from voxplain.reporting.citation import read_citation
 from voxplain.reporting.input_files import input_files
 
 TABLES = [
@@ -67,6 +68,8 @@ POPULATION_MAPS = expand(
     group=GROUPS,
     statistic=STATISTICS,
 )
+# Maps of people tell who they are in a group: where that is restricted, the page shows nobody.
+PEOPLE_SHOWN = bool(METHODS and config["report"]["people"] and not hide_target())
 # What the page's viewer shows, over the mean image.
 VIEWED = expand(f"{RESULTS}/population/{{method}}/{{group}}_{STATISTIC}.nii.gz", method=METHODS, group=GROUPS) + expand(
     f"{RESULTS}/atlases/{{atlas}}.{{kind}}", atlas=MAPPED_ATLASES, kind=["nii.gz", "tsv"]
@@ -168,7 +171,7 @@ rule write_page:
         excluded=f"{RESULTS}/images/excluded.tsv",
         provenance=f"{RESULTS}/provenance.json",
         volumes=VIEWED,
-        people=f"{RESULTS}/report/people" if METHODS and not hide_target() else [],
+        people=f"{RESULTS}/report/people" if PEOPLE_SHOWN else [],
         pictures=[f"{RESULTS}/figures/montage.png"]
         + [f"{RESULTS}/figures/{chart}.svg" for chart, wanted in CHARTS.items() if wanted]
         + expand(f"{RESULTS}/figures/visualisation_fold-{{fold}}.png", fold=VISUALISED)
@@ -191,11 +194,11 @@ rule write_page:
         groups=GROUPS,
         atlases=MAPPED_ATLASES,
         statistic=STATISTIC,
+        citation=read_citation(HOME / "CITATION.cff"),
         # The page's words and looks lie outside the library.
         template=file_hash(
             *sorted(HOME.glob("workflow/report/page.*")),
             *sorted(HOME.glob("workflow/report/niivue/*.js")),
-            HOME / "CITATION.cff",
         ),
         code=code_of("write_page"),
     script:

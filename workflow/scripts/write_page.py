@@ -11,7 +11,7 @@ from voxplain.reporting.people import TABLE
 
 def run(
     config, results, tables, pictures, index, excluded, provenance, differences, methods, groups, atlases, page,
-    statistic=None, people=None,
+    statistic=None, people=None, citation=None,
 ):  # fmt: skip
     by_atlas = tuple(f"{name}_" for name in (*TABLES_OF_ATLASES, *FIGURES_OF_ATLASES))
     named = {Path(path).stem: path for path in tables if not Path(path).stem.startswith(by_atlas)}
@@ -50,6 +50,8 @@ def run(
         }
     if people:
         contents["people"] = f"{people}/{TABLE}"
+    if citation:
+        contents["citation"] = citation
     write_page(page, contents | {"provenance": record})
 
 
@@ -76,4 +78,5 @@ if __name__ == "__main__":
             snakemake.output.page,
             snakemake.params.statistic,
             snakemake.input.people,
+            snakemake.params.citation,
         )

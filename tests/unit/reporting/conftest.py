@@ -8,6 +8,7 @@ from PIL import Image
 
 from voxplain.base.files import write_image, write_table
 from voxplain.imaging.grid import COMMON, mni_brain
+from voxplain.reporting.citation import read_citation
 
 METHODS = ("guided_backprop", "gradcam")
 GROUPS = ("F", "M", "joint")
@@ -179,6 +180,7 @@ def contents(tmp_path):
             "maps": {method: dict.fromkeys(GROUPS, picture) for method in METHODS},
             "regions": {"parcels": picture},
         },
+        "citation": read_citation(),
         "provenance": {
             "versions": {"voxplain": "0.1.0", "python": "3.12.1", "numpy": "2.3.5", "captum": None},
             "not_as_pinned": {},

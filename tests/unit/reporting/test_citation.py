@@ -29,3 +29,6 @@ def test_bibtex_stands_in_the_page(contents, tmp_path):
     write_page(tmp_path / "index.html", contents)
     html = (tmp_path / "index.html").read_text()
     assert "  eprint = {2006.15969}," in html
+    del contents["citation"]
+    write_page(tmp_path / "without.html", contents)
+    assert "cite" not in (tmp_path / "without.html").read_text().split("<script>")[0]

@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from voxplain.base.files import write_text
 from voxplain.population.maps import JOINT
 from voxplain.reporting import captions, comparison_tables, model_tables, style, tables, trust, truth, verdicts, wording
-from voxplain.reporting.citation import read_citation
 from voxplain.reporting.cohort import cohort_facts
 from voxplain.reporting.embedding import data_uri, source_hash
 from voxplain.reporting.method_sections import describe_methods, where_they_looked
@@ -58,6 +57,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         ``people``
             Optional path of the table of single people (see `voxplain.reporting.people.draw_people`); their pictures
             stay where they are, in the folder ``people`` beside the page.
+        ``citation``
+            Optional, from `voxplain.reporting.citation.read_citation`.
         ``provenance``
             Optional record of `voxplain.reporting.provenance.describe_run`.
 
@@ -103,7 +104,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "provenance": page_facts(contents["provenance"]) if "provenance" in contents else None,
         "viewer": _viewer(contents.get("viewer"), groups, warnings),
         "people": _people(frames, config),
-        "citation": read_citation(),
+        "citation": contents.get("citation"),
         "words": wording,
     }
     write_text(_render(facts), out)

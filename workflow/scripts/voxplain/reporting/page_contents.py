@@ -10,7 +10,7 @@ from voxplain.base.files import read_table
 from voxplain.reporting.privacy import refuse_private_fields, refuse_private_paths
 from voxplain.reporting.reading import NAMES
 
-KEYS = {"config", "tables", "figures", "differences", "provenance", "viewer", "people"}
+KEYS = {"config", "tables", "figures", "differences", "provenance", "viewer", "people", "citation"}
 NEEDED = {"cohort", "accuracy", "accuracy_summary"}
 OPTIONAL = {
     *("explained", "dice", "planted_regions", "localization", "index", "excluded", "verdicts"),
