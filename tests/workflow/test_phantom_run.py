@@ -224,7 +224,11 @@ def test_a_changed_method_runs_its_own_maps_and_no_training(done):
 
 
 def test_a_page_without_single_people_draws_nobody(done):
-    assert set(done.planned(done.config | {"report": {"people": False}})) == {"write_provenance", "write_page", "report"}
+    assert set(done.planned(done.config | {"report": {"people": False}})) == {
+        "write_provenance",
+        "write_page",
+        "report",
+    }
 
 
 def test_defaults_that_are_written_out_run_nothing(done):

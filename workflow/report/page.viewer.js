@@ -24,11 +24,11 @@ const viewer = (() => {
     missing.textContent = `The interactive viewer cannot run here (${why}); the figures below show the same maps.`;
   }
 
-  // Colours as NiiVue takes them; weak values fade into the anatomy, as in the figures.
+  // Colours as NiiVue takes them; 0 is transparent.
   function scaleOf(colours) {
     const last = colours.length - 1;
     const channel = (k) => colours.map((colour) => colour[k]);
-    const alpha = colours.map((_, i) => (i ? Math.round(255 * Math.min(1, 0.45 + i / last)) : 0));
+    const alpha = colours.map((_, i) => (i ? 255 : 0));
     return { R: channel(0), G: channel(1), B: channel(2), A: alpha, I: colours.map((_, i) => Math.round((255 * i) / last)) };
   }
 
@@ -104,7 +104,7 @@ const viewer = (() => {
       base64: map.volume, name: "map.nii.gz", colormap: map.signed ? "voxplain-positive" : "voxplain-sequential",
     });
     image.colormapNegative = map.signed ? "voxplain-negative" : "";
-    image.colormapType = 1; // colours run from 0, whatever is hidden
+    image.colormapType = 2; // colours run from 0, and what is hidden is hidden altogether
     if (pane.image) pane.niivue.removeVolume(pane.image);
     pane.niivue.addVolume(image);
     Object.assign(pane, { image, map, method, group: group() });
