@@ -1,5 +1,6 @@
 """Methods from a user's own file: what they compute, and what is refused, before and while they run."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from voxplain.attribution.own_code import own_method, register_own
-from voxplain.attribution.own_methods import code_of_own, with_own_methods
+from voxplain.attribution.own_methods import TAKEN, code_of_own, with_own_methods
 from voxplain.attribution.registry import METHODS, attribute, explain
 from voxplain.base.errors import InputError
 
@@ -163,3 +164,11 @@ def test_the_fingerprint_follows_the_file(tmp_path):
 def test_planning_imports_no_torch():
     code = "import sys, voxplain.attribution.own_methods; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT / "workflow" / "scripts")})
+
+
+def test_no_method_bears_the_name_of_an_input_beside_those_of_methods():
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    inputs = re.findall(r"unpack\(lambda wildcards: \{method: map_folders.*\n((?: {8}.*\n)+)", text)
+    assert len(inputs) >= 3
+    beside = {name for block in inputs for name in re.findall(r"^ {8}(\w+)=", block, re.M)}
+    assert {"stack", "maps", "mean_image"} <= beside <= set(TAKEN)

@@ -11,8 +11,13 @@ from voxplain.attribution import METHOD_NAMES
 from voxplain.base.errors import refuse
 from voxplain.base.fingerprints import code_hash
 
-# Names that tables use for something else.
-TAKEN = (*METHOD_NAMES, "random", "anatomy_held_out", "anatomy_all")
+# Names that tables use for something else, and what rules with an input a method call their other inputs.
+OF_TABLES = ("random", "anatomy_held_out", "anatomy_all")
+OF_INPUTS = (
+    "weights", "stack", "index", "mean", "brain", "folds", "maps", "truth", "truth_regions", "regions", "trained_on",
+    "mean_image", "brain_mask",
+)  # fmt: skip
+TAKEN = (*METHOD_NAMES, *OF_TABLES, *OF_INPUTS)
 # What the workflow tells methods by other ways: as keys beside the arguments, or through `context`.
 NOT_ARGUMENTS = frozenset(
     ("target", "people", "batch_size", "own", "method", "seed", "participant_ids", "mean_image", "noise_model")
