@@ -71,6 +71,7 @@ rule report:
 rule images:
     """The cohort on the common grid, with its quality control."""
     input:
+        f"{RESULTS}/inputs.tsv",
         f"{RESULTS}/tables/cohort.tsv",
         f"{RESULTS}/images/stack.npy",
         f"{RESULTS}/figures/montage.png",
@@ -79,6 +80,7 @@ rule images:
 rule models:
     """One network a fold, and how well they predict."""
     input:
+        f"{RESULTS}/inputs.tsv",
         expand(f"{RESULTS}/models/fold-{{fold}}/weights.safetensors", fold=FOLDS),
         f"{RESULTS}/tables/accuracy.tsv",
 
@@ -86,6 +88,7 @@ rule models:
 rule baselines:
     """What other models reach on the same folds."""
     input:
+        f"{RESULTS}/inputs.tsv",
         [path for paths in predictions_of_models(None).values() for path in paths],
         f"{RESULTS}/tables/accuracy_summary.tsv",
 
@@ -93,10 +96,12 @@ rule baselines:
 rule maps:
     """A map a person and method."""
     input:
+        f"{RESULTS}/inputs.tsv",
         [folder for method in METHODS for folder in map_folders(method)],
 
 
 rule tables:
     """Every number of the report."""
     input:
+        f"{RESULTS}/inputs.tsv",
         TABLES,
