@@ -128,11 +128,13 @@ def explain_people(
     probability = find_method(method).explains_probability or options.get("start") == "probability"
     partial = Path(partial_folder)
     with _held(partial):
-        waiting = [i for i, person in enumerate(ids) if not _row_file(partial, person).exists()]
-        progress = Progress(f"{method}: people", len(ids), len(ids) - len(waiting))
+        # A batch that was kept in part is explained again as a whole: who is beside a person moves the last bits.
+        batches = [range(len(ids))[cut] for cut in batches_of(len(ids), batch_size)]
+        waiting = [batch for batch in batches if not all(_row_file(partial, ids[i]).exists() for i in batch)]
+        progress = Progress(f"{method}: people", len(ids), len(ids) - sum(map(len, waiting)))
         explain = None
         if waiting:
-            first = torch.from_numpy(_images(stack, [rows[waiting[0]]]))
+            first = torch.from_numpy(_images(stack, [rows[waiting[0][0]]]))
             more = (first, seed, mean_image, noise_model)
             explain = within_memory(lambda: Explainer(method, model.to(device), *more, **options))
             if explain is None:
@@ -145,7 +147,7 @@ def explain_people(
             return weights, explain(images, weights, [ids[i] for i in batch], len(batch))
 
         with _meanwhile(2 * batch_size) as meanwhile:
-            for batch, (weights, result) in _batches_that_fit(explain, waiting, batch_size, answer):
+            for batch, (weights, result) in _batches_that_fit(explain, waiting, answer):
                 texts = explained_texts(weights, labels, probability)
                 for place, i in enumerate(batch):
                     meanwhile(_keep, partial, ids[i], _plain(targets_true[i]), texts[place], result, place)
@@ -169,19 +171,18 @@ def target_kind(method: str, kind: str | None, labels: Sequence[str]) -> str:
 
 
 def _batches_that_fit(
-    explain: Explainer, people: Sequence[int], size: int, answer: Callable[[Sequence[int]], Answer]
+    explain: Explainer, batches: Iterable[Sequence[int]], answer: Callable[[Sequence[int]], Answer]
 ) -> Iterator[tuple[Sequence[int], Answer]]:
-    """Yield batches of at most `size` people, and what `answer` gives of each; half of them when the memory ends."""
-    parts = deque(batches_of(len(people), size))
-    while parts:
-        part = parts.popleft()
-        found = within_memory(answer, people[part])
+    """Yield batches of people, and what `answer` gives of each; half of them when the memory ends."""
+    waiting = deque(batches)
+    while waiting:
+        batch = waiting.popleft()
+        found = within_memory(answer, batch)
         if found is not None:
-            yield people[part], found
+            yield batch, found
             continue
-        fewer = halved(explain, part.stop - part.start)
-        cuts = batches_of(len(people) - part.start, fewer)
-        parts = deque(slice(part.start + cut.start, part.start + cut.stop) for cut in cuts)
+        fewer = halved(explain, len(batch))
+        waiting = deque(part[cut] for part in (batch, *waiting) for cut in batches_of(len(part), fewer))
 
 
 @contextmanager
