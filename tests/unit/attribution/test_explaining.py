@@ -153,6 +153,34 @@ def test_maps_are_written_in_order_and_few_wait(job, monkeypatch):
     assert max(ahead) <= 3
 
 
+def test_a_batch_that_was_kept_in_part_is_explained_again_as_a_whole(job, tmp_path, monkeypatch):
+    """The last bits of a map depend on who is beside a person: fewer would be another batch."""
+    undisturbed = job("undisturbed")
+    calls = []
+    real, kept = Explainer.__call__, explaining._keep
+
+    def counted(self, images, targets, participant_ids, batch_size):
+        calls.append(participant_ids)
+        return real(self, images, targets, participant_ids, batch_size)
+
+    def full(partial, person, *rest):
+        if person == "d4":
+            raise OSError(28, "No space left on device")
+        kept(partial, person, *rest)
+
+    monkeypatch.setattr(Explainer, "__call__", counted)
+    with monkeypatch.context() as disk:
+        disk.setattr(explaining, "_keep", full)
+        with pytest.raises(OSError, match="No space"):
+            job()
+    assert sorted(p.stem for p in (tmp_path / "partial" / "out").glob("*.json")) == ["a1", "b2", "c3"]
+    calls.clear()
+    job()
+    assert calls == [["b2", "d4"]]
+    for file in undisturbed.iterdir():
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
+
+
 def test_a_map_without_its_row_is_made_again(job, tmp_path):
     partial = tmp_path / "partial" / "out"
     partial.mkdir(parents=True)
