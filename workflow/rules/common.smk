@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from voxplain.attribution import METHOD_NAMES
 from voxplain.attribution.own_methods import code_of_own, with_own_methods
-from voxplain.base.errors import InputError, refuse
+from voxplain.base.errors import InputError
 from voxplain.base.fingerprints import code_hash, file_hash, fingerprint
 from voxplain.base.seeds import seed_for
 from voxplain.cohort.bids import check_space, participants_file
@@ -26,7 +26,6 @@ from voxplain.evaluation.benchmark_cells import cells_of_benchmark, sizes_of_ben
 from voxplain.imaging.reading import check_headers
 from voxplain.configuration import (
     ON_VOXELS,
-    SIGNED,
     check_config,
     cohort_of_features,
     cohort_of_folds,

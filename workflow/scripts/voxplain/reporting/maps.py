@@ -64,7 +64,7 @@ def draw_population_map(
     """
     scene = _load(map_image, mean_image, mask_image, brain_image)
     inside = scene["map"][scene["brain"]]
-    top = float(np.quantile(np.abs(inside), 0.999)) or float(np.abs(inside).max())
+    top = end_of_scale(inside)
     signed = bool((inside < 0).any()) if signed is None else signed
     cuts = _cut_places(scene["brain"], scene["affine"])
     cmap = style.DIVERGING if signed else style.SEQUENTIAL
@@ -122,10 +122,10 @@ def _load(map_image, mean_image, mask_image, brain_image) -> dict:
     scene = {name: resample_to(data, affine, fine) for name, data in volumes.items()}
     scene["brain"] = scene["brain"] > 0.5
     scene["map"] = np.where(scene["brain"], scene["map"], 0)
-    low, high = np.quantile(scene["mean"][scene["brain"]], [0.02, 0.995])
+    low, high = grey_window(scene["mean"][scene["brain"]])
     # Outside the brain a z-scored mean is 0, a middling grey: black there instead.
     scene["mean"] = np.where(scene["brain"], scene["mean"], low)
-    return scene | {"affine": fine.affine, "window": (float(low), float(high) if high > low else float(low) + 1)}
+    return scene | {"affine": fine.affine, "window": (float(low), float(high))}
 
 
 def crop_to_brain(brain: np.ndarray, margin: int = 2) -> tuple[tuple[slice, ...], np.ndarray]:
@@ -134,6 +134,18 @@ def crop_to_brain(brain: np.ndarray, margin: int = 2) -> tuple[tuple[slice, ...]
     low = np.maximum([i.min() - margin for i in indices], 0)
     high = np.minimum([i.max() + margin + 1 for i in indices], brain.shape)
     return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), low
+
+
+def end_of_scale(inside: np.ndarray) -> float:
+    """Return where the colours of a map end, given its values in the brain: 99.9th percentile of |map|, or the top."""
+    values = np.abs(inside)
+    return float(np.quantile(values, 0.999)) or float(values.max())
+
+
+def grey_window(inside: np.ndarray) -> tuple[np.floating, np.floating]:
+    """Return the values of the mean image in the brain that are black and white: percentiles, never equal."""
+    low, high = np.quantile(inside, [0.02, 0.995])
+    return low, high if high > low else low + 1
 
 
 def _cut_places(brain: np.ndarray, affine: np.ndarray) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from voxplain.base.files import folder_written_whole, write_table
 from voxplain.imaging.grid import COMMON
 from voxplain.population.maps import read_index, read_on_grid
 from voxplain.reporting import style
-from voxplain.reporting.maps import crop_to_brain
+from voxplain.reporting.maps import crop_to_brain, end_of_scale, grey_window
 
 TABLE = "people.tsv"
 COLUMNS = ["participant_id", "target", "method", "explained", "score", "x", "y", "z"]
@@ -140,8 +140,8 @@ def _number(value: float) -> str:
 
 def _grey(mean: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return the mean image in [0, 1], black outside of the brain."""
-    low, high = np.quantile(mean[inside], [0.02, 0.995])
-    return np.where(inside, 0.08 + 0.92 * np.clip((mean - low) / ((high - low) or 1), 0, 1), 0)
+    low, high = grey_window(mean[inside])
+    return np.where(inside, 0.08 + 0.92 * np.clip((mean - low) / (high - low), 0, 1), 0)
 
 
 def _strongest(data: np.ndarray) -> np.ndarray:
@@ -151,8 +151,7 @@ def _strongest(data: np.ndarray) -> np.ndarray:
 
 def _panel(data: np.ndarray, grey: np.ndarray, inside: np.ndarray, peak: np.ndarray, title: str) -> Image.Image:
     """Return the axial, coronal and sagittal section through the strongest place, left being left, under a title."""
-    values = np.abs(data[inside])
-    top = float(np.quantile(values, 0.999)) or float(values.max())
+    top = end_of_scale(data[inside])
     signed = bool((data < 0).any())
     share = data / top if top else data
     scale = matplotlib.colormaps[style.DIVERGING if signed else style.SEQUENTIAL]

@@ -16,7 +16,7 @@ from voxplain.base.errors import refuse
 from voxplain.base.files import read_table
 from voxplain.imaging.grid import Grid
 from voxplain.reporting import style
-from voxplain.reporting.maps import crop_to_brain
+from voxplain.reporting.maps import crop_to_brain, end_of_scale, grey_window
 from voxplain.reporting.packing import pack
 
 VERSION = "0.69.0"
@@ -106,8 +106,7 @@ def _read(path: str | os.PathLike, grid: Grid | None = None) -> tuple[np.ndarray
 
 def _describe_map(path, grid: Grid, inside: np.ndarray, cut: tuple[slice, ...], affine: np.ndarray) -> dict:
     data = np.where(inside, _read(path, grid)[0], 0)
-    values = np.abs(data[inside])
-    top = float(np.quantile(values, 0.999)) or float(values.max())
+    top = end_of_scale(data[inside])
     signed = bool((data < 0).any())
     peak = np.unravel_index(np.argmax(np.abs(data)), data.shape) if top else [n // 2 for n in data.shape]
     # A map of zeros keeps a scale, so that the file is a valid one.
@@ -127,8 +126,8 @@ def _describe_map(path, grid: Grid, inside: np.ndarray, cut: tuple[slice, ...], 
 def _pack_mean(path, grid: Grid, inside: np.ndarray, cut: tuple[slice, ...], affine: np.ndarray) -> str:
     """Pack the mean image in grey values from 1 to 255, 0 outside of the brain, where a z-scored mean would be grey."""
     mean = _read(path, grid)[0]
-    low, high = np.quantile(mean[inside], [0.02, 0.995])
-    grey = 1 + 254 * np.clip((mean - low) / ((high - low) or 1), 0, 1)
+    low, high = grey_window(mean[inside])
+    grey = 1 + 254 * np.clip((mean - low) / (high - low), 0, 1)
     volume = nib.Nifti1Image(np.where(inside, grey, 0).round().astype(np.uint8)[cut], affine)
     return pack(volume.to_bytes())
 

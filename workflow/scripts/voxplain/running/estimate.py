@@ -129,7 +129,12 @@ def by_stage(parts: Sequence[Cost]) -> dict[str, tuple[int, float]]:
 
 def wall_seconds(parts: Sequence[Cost], cores: int) -> float:
     """Return how long a run takes with some cores."""
-    return sum(part.seconds for part in parts) / (max(cores, 1) * costs.USED_SHARE)
+    return elapsed(sum(part.seconds for part in parts), cores)
+
+
+def elapsed(seconds: float, cores: int) -> float:
+    """Return how long some CPU seconds take with some cores, which wait for one another now and then."""
+    return seconds / (max(cores, 1) * costs.USED_SHARE)
 
 
 def expected_seconds(parts: Sequence[Cost]) -> dict[str, float]:

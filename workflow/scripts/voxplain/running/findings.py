@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voxplain.base.errors import InputError
-from voxplain.running.costs import USED_SHARE
+from voxplain.running.estimate import elapsed
 from voxplain.running.watching import roughly
 
 FINE, WARNING, STOP = "fine", "warning", "STOP"
@@ -86,7 +86,7 @@ def times_table(stages: dict[str, tuple[int, float]], cores: int, width: int | N
             stage,
             str(jobs),
             roughly(seconds).removeprefix("about "),
-            roughly(seconds / cores / USED_SHARE).removeprefix("about "),
+            roughly(elapsed(seconds, cores)).removeprefix("about "),
         )
         for stage, (jobs, seconds) in stages.items()
     ]
