@@ -9,6 +9,7 @@ rule draw_randomization:
         verdicts="{results}/tables/randomization_verdicts.tsv",
     output:
         report("{results}/figures/randomization.svg", caption="../report/randomization.rst", category="Trust"),
+        multiext("{results}/figures/randomization", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_randomization.log",
     benchmark:
@@ -27,6 +28,7 @@ rule draw_faithfulness:
         "{results}/tables/faithfulness_curves.tsv",
     output:
         report("{results}/figures/faithfulness.svg", caption="../report/faithfulness.rst", category="Trust"),
+        multiext("{results}/figures/faithfulness", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_faithfulness.log",
     benchmark:
@@ -45,6 +47,7 @@ rule draw_reproducibility:
         "{results}/tables/reproducibility.tsv",
     output:
         report("{results}/figures/reproducibility.svg", caption="../report/reproducibility.rst", category="Trust"),
+        multiext("{results}/figures/reproducibility", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_reproducibility.log",
     benchmark:
@@ -63,6 +66,7 @@ rule draw_masked_accuracy:
         "{results}/tables/masked_accuracy.tsv",
     output:
         report("{results}/figures/masked_accuracy.svg", caption="../report/masked_accuracy.rst", category="Trust"),
+        multiext("{results}/figures/masked_accuracy", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_masked_accuracy.log",
     benchmark:
@@ -81,6 +85,7 @@ rule draw_retraining:
         "{results}/tables/retraining.tsv",
     output:
         report("{results}/figures/retraining.svg", caption="../report/retraining.rst", category="Trust"),
+        multiext("{results}/figures/retraining", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_retraining.log",
     benchmark:
@@ -99,6 +104,7 @@ rule draw_agreement:
         "{results}/tables/agreement.tsv",
     output:
         report("{results}/figures/agreement.svg", caption="../report/agreement.rst", category="Trust"),
+        multiext("{results}/figures/agreement", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_agreement.log",
     benchmark:
@@ -120,6 +126,10 @@ rule draw_anatomy:
     output:
         picture=report("{results}/figures/anatomy.svg", caption="../report/anatomy.rst", category="Trust"),
         regions=expand("{{results}}/figures/anatomy_regions_{atlas}.svg", atlas=ATLASES),
+        beside=multiext("{results}/figures/anatomy", ".pdf", ".png", ".tsv"),
+        beside_regions=expand(
+            "{{results}}/figures/anatomy_regions_{atlas}.{kind}", atlas=ATLASES, kind=["pdf", "png", "tsv"]
+        ),
     log:
         "{results}/logs/draw_anatomy.log",
     benchmark:
@@ -138,6 +148,7 @@ rule draw_region_intervals:
         "{results}/tables/region_intervals.tsv",
     output:
         report("{results}/figures/intervals_{atlas}.svg", caption="../report/intervals.rst", category="Trust"),
+        multiext("{results}/figures/intervals_{atlas}", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_region_intervals_{atlas}.log",
     benchmark:

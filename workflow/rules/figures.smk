@@ -1,5 +1,5 @@
 # Purpose: every figure of the report, from result files alone; nothing here reads private/.
-# Inputs: tables/, population/, images/, models/*/history.tsv; outputs: figures/.
+# Inputs: tables/, population/, images/, models/*/history.tsv; outputs: figures/, each as SVG or PNG, as PDF, and as TSV.
 
 
 rule draw_maps:
@@ -10,12 +10,13 @@ rule draw_maps:
         mean="{results}/images/mean.nii.gz",
         brain="{results}/images/brain_mask.nii.gz",
     output:
-        report(
+        pictures=report(
             expand("{{results}}/figures/maps/{{method}}_{group}.png", group=GROUPS),
             caption="../report/maps.rst",
             category="Population maps",
             labels={"method": "{method}"},
         ),
+        beside=expand("{{results}}/figures/maps/{{method}}_{group}.{kind}", group=GROUPS, kind=["pdf", "tsv"]),
     log:
         "{results}/logs/draw_maps/{method}.log",
     benchmark:
@@ -37,6 +38,7 @@ rule draw_training:
         [] if EXTERNAL else expand("{{results}}/models/fold-{fold}/history.tsv", fold=FOLDS),
     output:
         report("{results}/figures/training.svg", caption="../report/training.rst", category="Models"),
+        multiext("{results}/figures/training", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_training.log",
     benchmark:
@@ -56,6 +58,7 @@ rule draw_accuracy:
         summary="{results}/tables/accuracy_summary.tsv",
     output:
         report("{results}/figures/accuracy.svg", caption="../report/accuracy.rst", category="Models"),
+        multiext("{results}/figures/accuracy", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_accuracy.log",
     benchmark:
@@ -75,6 +78,7 @@ rule draw_roc:
         summary="{results}/tables/accuracy_summary.tsv",
     output:
         report("{results}/figures/roc.svg", caption="../report/roc.rst", category="Models"),
+        multiext("{results}/figures/roc", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_roc.log",
     benchmark:
@@ -94,6 +98,7 @@ rule draw_calibration:
         summary="{results}/tables/calibration_summary.tsv",
     output:
         report("{results}/figures/calibration.svg", caption="../report/calibration.rst", category="Models"),
+        multiext("{results}/figures/calibration", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_calibration.log",
     benchmark:
@@ -113,6 +118,7 @@ rule draw_confounds:
         summary="{results}/tables/accuracy_summary.tsv",
     output:
         report("{results}/figures/confounds.svg", caption="../report/confounds.rst", category="Confounds"),
+        multiext("{results}/figures/confounds", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_confounds.log",
     benchmark:
@@ -131,6 +137,7 @@ rule draw_importance:
         importance="{results}/tables/morphometry_importance.tsv",
     output:
         report("{results}/figures/importance.svg", caption="../report/importance.rst", category="Morphometry"),
+        multiext("{results}/figures/importance", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_importance.log",
     benchmark:
@@ -151,6 +158,7 @@ rule draw_morphometry:
         correlation="{results}/tables/morphometry_correlation.tsv",
     output:
         report("{results}/figures/morphometry.svg", caption="../report/morphometry.rst", category="Morphometry"),
+        multiext("{results}/figures/morphometry", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_morphometry.log",
     benchmark:
@@ -169,6 +177,7 @@ rule draw_first_layer:
         differences="{results}/tables/first_layer.tsv",
     output:
         report("{results}/figures/first_layer.svg", caption="../report/first_layer.rst", category="Models"),
+        multiext("{results}/figures/first_layer", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_first_layer.log",
     benchmark:
@@ -187,6 +196,7 @@ rule draw_dice:
         "{results}/tables/dice.tsv",
     output:
         report("{results}/figures/dice.svg", caption="../report/dice.rst", category="Population maps"),
+        multiext("{results}/figures/dice", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_dice.log",
     benchmark:
@@ -208,6 +218,7 @@ rule draw_regions:
         ),
     output:
         report("{results}/figures/regions_{atlas}.svg", caption="../report/regions.rst", category="Regions"),
+        multiext("{results}/figures/regions_{atlas}", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_regions/{atlas}.log",
     benchmark:
@@ -227,6 +238,7 @@ rule draw_noise_utility:
         "{results}/tables/noise_utility.tsv",
     output:
         report("{results}/figures/noise_utility.svg", caption="../report/noise_utility.rst", category="Models"),
+        multiext("{results}/figures/noise_utility", ".pdf", ".png", ".tsv"),
     log:
         "{results}/logs/draw_noise_utility.log",
     benchmark:
@@ -248,6 +260,7 @@ rule draw_visualisation:
         report(
             "{results}/figures/visualisation_fold-{fold}.png", caption="../report/visualisation.rst", category="Models"
         ),
+        multiext("{results}/figures/visualisation_fold-{fold}", ".pdf", ".tsv"),
     log:
         "{results}/logs/draw_visualisation/fold-{fold}.log",
     benchmark:

@@ -72,6 +72,7 @@ rule draw_montage:
             caption="../report/montage.rst",
             category="Images",
         ),
+        multiext("{results}/figures/montage", ".pdf", ".tsv"),
     log:
         "{results}/logs/draw_montage.log",
     benchmark:

@@ -174,7 +174,7 @@ rule draw_power:
     input:
         f"{RESULTS}/tables/{{kind}}_benchmark.tsv",
     output:
-        f"{RESULTS}/figures/{{kind}}_benchmark.svg",
+        multiext(f"{RESULTS}/figures/{{kind}}_benchmark", ".svg", ".pdf", ".png", ".tsv"),
     log:
         f"{RESULTS}/logs/draw_power/{{kind}}.log",
     benchmark:

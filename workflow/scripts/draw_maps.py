@@ -26,5 +26,5 @@ if __name__ == "__main__":
             snakemake.wildcards.method,
             snakemake.params.statistic,
             snakemake.params.difference,
-            snakemake.output,
+            snakemake.output.pictures,
         )

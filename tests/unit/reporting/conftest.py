@@ -83,10 +83,16 @@ def _accuracy_tables(mean: float = 0.9, sd: float = 0.05, chance: float = 0.5, o
 
 @pytest.fixture
 def figures(monkeypatch):
-    """Collect the figures that are saved, to look into them."""
+    """Collect the figures that are saved, each once whatever its formats, to look into them."""
     saved = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (saved.append(self), save(self, *a, **k))[1])
+
+    def collect(self, *arguments, **options):
+        if self not in saved:
+            saved.append(self)
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", collect)
     return saved
 
 

@@ -7,10 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from voxplain.base.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 # How many jobs may share one GPU: a small network leaves most of a large one idle. It changes nothing about results,
 # so it belongs to the machine and not to the config.

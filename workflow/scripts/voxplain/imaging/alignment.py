@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from voxplain.base.errors import InputError
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.reading import Volume
 from voxplain.imaging.resizing import antialias, inside_brain, resize, resize_matrices
+
+if TYPE_CHECKING:
+    import ants
 
 KINDS = {"rigid": "Rigid", "affine": "Affine", "syn": "SyN"}
 # Registration compares the brains at 2 mm; finer volumes are brought down first, and sampled in full afterwards.

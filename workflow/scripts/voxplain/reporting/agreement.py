@@ -31,11 +31,11 @@ def draw_agreement(table: pd.DataFrame, out: str | os.PathLike, group: str = JOI
     table = table[table["group"] == group]
     methods = style.in_order([*table["first"], *table["second"]])
     if len(methods) < 2:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, table) as figure:
             style.say(figure, "One method: there is no pair of maps to compare.")
         return
     side = 1.4 + 0.62 * len(methods)
-    with style.drawn(out, side + 4.8, max(side, 3.4)) as figure:
+    with style.drawn(out, side + 4.8, max(side, 3.4), table) as figure:
         heat, curves = figure.subplots(1, 2, width_ratios=(side, 4.0))
         _draw_matrix(heat, table[table["measure"] == "spearman_absolute"], methods)
         _draw_curves(curves, table[table["measure"] == "dice"])

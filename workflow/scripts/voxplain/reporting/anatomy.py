@@ -32,7 +32,7 @@ def draw_density(density: pd.DataFrame, anatomy: pd.DataFrame, out: str | os.Pat
     methods = style.in_order(density["method"])
     correlation = anatomy[anatomy["measure"] == "spearman_absolute"].set_index("method")
     across, rows = min(ACROSS, len(methods)), style.rows_of(len(methods), ACROSS)
-    with style.drawn(out, 2.7 * across + 1.2, 0.4 + 2.7 * rows) as figure:
+    with style.drawn(out, 2.7 * across + 1.2, 0.4 + 2.7 * rows, {"density": density, "correlation": anatomy}) as figure:
         axes = style.panels(figure, len(methods), ACROSS, sharex=True, sharey=True)
         for panel, method in zip(axes, methods, strict=True):
             own = density[density["method"] == method]
@@ -69,7 +69,7 @@ def draw_ranks(regions: pd.DataFrame, out: str | os.PathLike) -> None:
     methods = style.in_order(regions["method"])
     across, rows = min(ACROSS, len(methods)), style.rows_of(len(methods), ACROSS)
     last_rank = int(np.nanmax(regions[["rank_map", "rank_t"]].astype(float).to_numpy(), initial=1))
-    with style.drawn(out, 3.4 * across, 0.5 + 3.2 * rows) as figure:
+    with style.drawn(out, 3.4 * across, 0.5 + 3.2 * rows, regions) as figure:
         axes = style.panels(figure, len(methods), ACROSS, sharex=True, sharey=True)
         for panel, method in zip(axes, methods, strict=True):
             _draw_ranks(panel, regions[regions["method"] == method], last_rank)

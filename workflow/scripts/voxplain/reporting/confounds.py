@@ -38,12 +38,12 @@ def draw_confounds(confounds: pd.DataFrame, summary: pd.DataFrame, out: str | os
     rows = rows[(rows["metric"] == metric) & rows["mean"].notna()]
     related = confounds[(confounds["analysis"] == "score_tiv_correlation") & confounds["mean"].notna()]
     if rows.empty:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, rows) as figure:
             style.say(figure, "No model was measured.")
         return
     models = sorted(models_of(rows), key=lambda name: ALONE.index(name) + 1 if name in ALONE else 0)
     heights = [0.9 + 0.5 * len(models)] + ([0.65 + 0.28 * len(related)] if len(related) else [])
-    with style.drawn(out, 7.2, sum(heights) + 0.4) as figure:
+    with style.drawn(out, 7.2, sum(heights) + 0.4, pd.concat([rows, related])) as figure:
         panels = list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
         network = (summary["model"] == models[0]) & (summary["metric"] == metric)
         chance = summary.loc[network, "chance"].astype(float).dropna()

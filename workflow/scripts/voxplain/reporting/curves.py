@@ -24,7 +24,10 @@ def draw_training(histories: Mapping[str | int, pd.DataFrame], out: str | os.Pat
         came from outside.
     out : path-like
     """
-    with style.drawn(out, 8.2, 3.1) as figure:
+    table = pd.concat(
+        [history.assign(fold=fold) for fold, history in histories.items()] or [pd.DataFrame(columns=["fold"])]
+    )
+    with style.drawn(out, 8.2, 3.1, table[["fold", *table.columns.drop("fold")]]) as figure:
         if not histories:
             style.say(figure, "No training: the network's weights were given.")
             return

@@ -39,7 +39,7 @@ def draw_faithfulness(curves: pd.DataFrame, out: str | os.PathLike, measure: str
     columns = style.in_order(curves["replacement"], REPLACEMENTS)
     methods = style.in_order(curves["method"], style.METHOD_TITLES)
     title, *soon = MEASURES[measure]
-    with style.drawn(out, 0.9 + 2.7 * len(columns), 5.6) as figure:
+    with style.drawn(out, 0.9 + 2.7 * len(columns), 5.6, curves) as figure:
         panels = figure.subplots(len(KINDS), len(columns), squeeze=False, sharex=True, sharey=True)
         for row, (kind, label), does in zip(panels, KINDS.items(), soon, strict=True):
             for axes, replacement in zip(row, columns, strict=True):

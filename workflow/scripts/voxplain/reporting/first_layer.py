@@ -47,13 +47,13 @@ def draw_first_layer(differences: pd.DataFrame, out: str | os.PathLike) -> None:
         for adjusted in style.in_order(differences["adjusted"], first=list(ADJUSTED))
     ]
     if not folds:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, differences) as figure:
             style.say(figure, "No features of the first layer were compared.")
         return
     classes = classes_of(differences)
     features = int(differences.groupby(["fold", "statistic", "adjusted"]).size().max())
     each = 0.45 + max(0.9, 0.055 * features)
-    with style.drawn(out, 1.0 + max(0.95 * len(folds), 4.5), each * len(kinds) + 0.7) as figure:
+    with style.drawn(out, 1.0 + max(0.95 * len(folds), 4.5), each * len(kinds) + 0.7, differences) as figure:
         panels = figure.subplots(len(kinds), len(folds), squeeze=False, sharex=True, sharey=True)
         for row, (statistic, adjusted) in zip(panels, kinds, strict=True):
             chosen = differences[(differences["statistic"] == statistic) & (differences["adjusted"] == adjusted)]

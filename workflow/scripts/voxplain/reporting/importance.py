@@ -46,7 +46,7 @@ def draw_importance(
     order = models_of(importance)
     pairs.sort(key=lambda pair: (list(KINDS).index(pair[1]) if pair[1] in KINDS else len(KINDS), order.index(pair[0])))
     if not pairs:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, importance) as figure:
             style.say(figure, "No model of morphometry was asked for.")
         return
     chosen = {
@@ -56,7 +56,7 @@ def draw_importance(
     most = max(4, *map(len, chosen.values()))
     across = min(ACROSS, len(pairs))
     height = style.rows_of(len(pairs), across) * (0.9 + 0.17 * most) + 0.3
-    with style.drawn(out, 3.9 * across, height) as figure:
+    with style.drawn(out, 3.9 * across, height, pd.concat(chosen.values())) as figure:
         for axes, ((model, kind), rows) in zip(style.panels(figure, len(pairs), across), chosen.items(), strict=True):
             axes.set_title(f"{style.model_title(model)}\n{kind_title(kind)}")
             if rows.empty:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import matplotlib
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -69,7 +70,8 @@ def draw_population_map(
     cuts = _cut_places(scene["brain"], scene["affine"])
     cmap = style.DIVERGING if signed else style.SEQUENTIAL
 
-    with style.drawn(out, 9.6, 6.1, layout="none", facecolor=BACK) as figure, _cheap_garbage_collection():
+    sections = _describe_sections(scene, cuts)
+    with style.drawn(out, 9.6, 6.1, sections, layout="none", facecolor=BACK) as figure, _cheap_garbage_collection():
         for row, (plane, places) in enumerate(cuts.items()):
             bottom = 0.06 + (len(cuts) - 1 - row) * 0.285
             axes = figure.add_axes((0.005, bottom, 0.99, 0.275))
@@ -162,6 +164,19 @@ def _cut_places(brain: np.ndarray, affine: np.ndarray) -> dict[str, list[float]]
 
 def _image(data: np.ndarray, scene: dict) -> nib.Nifti1Image:
     return nib.Nifti1Image(data, scene["affine"])
+
+
+def _describe_sections(scene: dict, cuts: dict[str, list[float]]) -> pd.DataFrame:
+    """Return what each section shows, a row a section: where it lies, and the map's extremes in the brain there."""
+    shown = np.where(scene["brain"], scene["map"], np.nan)
+    rows = []
+    for plane, places in cuts.items():
+        axis = PLANES[plane]
+        for place in places:
+            voxel = round((place - scene["affine"][axis, 3]) / scene["affine"][axis, axis])
+            section = shown.take(voxel, axis=axis)
+            rows.append({"plane": plane, "mm": place, "lowest": np.nanmin(section), "highest": np.nanmax(section)})
+    return pd.DataFrame(rows)
 
 
 def _draw_row(figure, axes, scene, plane, places, top, cmap, signed) -> "BaseSlicer":

@@ -32,7 +32,7 @@ def draw_retraining(table: pd.DataFrame, out: str | os.PathLike, metric: str | N
     table = table[table["metric"] == metric]
     modes = style.in_order(table["mode"], MODES)
     methods = [one for one in style.in_order(table["method"], style.METHOD_TITLES) if one != RANDOM]
-    with style.drawn(out, 0.9 + 3.2 * len(modes), 3.6) as figure:
+    with style.drawn(out, 0.9 + 3.2 * len(modes), 3.6, table) as figure:
         panels = figure.subplots(1, len(modes), squeeze=False, sharey=True)[0]
         for axes, mode in zip(panels, modes, strict=True):
             here = table[table["mode"] == mode].sort_values("share")
@@ -75,7 +75,7 @@ def draw_masked_accuracy(table: pd.DataFrame, out: str | os.PathLike, metric: st
     masks = style.in_order(table["mask"], MASKS)
     methods = style.in_order(table["method"], style.METHOD_TITLES)
     height = 0.9 + len(groups) * (0.8 + 0.28 * len(methods))
-    with style.drawn(out, 1.8 + 2.6 * len(masks), height) as figure:
+    with style.drawn(out, 1.8 + 2.6 * len(masks), height, table) as figure:
         panels = figure.subplots(len(groups), len(masks), squeeze=False, sharex=True, sharey=True)
         for row, group in zip(panels, groups, strict=True):
             for axes, mask in zip(row, masks, strict=True):

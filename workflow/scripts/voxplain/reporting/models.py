@@ -39,7 +39,9 @@ def draw_accuracy(accuracy: pd.DataFrame, summary: pd.DataFrame, out: str | os.P
         refuse(f"The accuracy table holds none of {', '.join(style.METRIC_TITLES)}; got columns", accuracy.columns)
     models = models_of(accuracy)
     mean = "mean, 95 % interval" if has_intervals(summary) else "mean"
-    with style.drawn(out, 2.2 + 2.3 * len(metrics), 1.0 + 0.42 * len(models)) as figure:
+    with style.drawn(
+        out, 2.2 + 2.3 * len(metrics), 1.0 + 0.42 * len(models), {"folds": accuracy, "summary": summary}
+    ) as figure:
         figure.get_layout_engine().set(wspace=0.06)
         panels = style.panels(figure, len(metrics), len(metrics), sharey=True)
         for axes, metric in zip(panels, metrics, strict=True):
@@ -92,11 +94,11 @@ def draw_roc(roc: pd.DataFrame, summary: pd.DataFrame, out: str | os.PathLike) -
     models = models_of(roc)
     labels = style.in_order(roc["label"].astype(str))
     if not models:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, roc) as figure:
             style.say(figure, "There is no ROC curve: in no fold were people of every class tested.")
         return
     height = 2.35 * style.rows_of(len(models), ACROSS) + 0.5
-    with style.drawn(out, max(4.6, 0.4 + 2.35 * min(ACROSS, len(models))), height) as figure:
+    with style.drawn(out, max(4.6, 0.4 + 2.35 * min(ACROSS, len(models))), height, roc) as figure:
         panels = style.panels(figure, len(models), ACROSS, sharex=True, sharey=True)
         auc = summary[summary["metric"] == "auc"].set_index("model")["mean"]
         for axes, model in zip(panels, models, strict=True):
@@ -143,7 +145,7 @@ def draw_calibration(calibration: pd.DataFrame, summary: pd.DataFrame, out: str 
     """
     models = models_of(calibration)
     if not models:
-        with style.drawn(out, 5, 1.2) as figure:
+        with style.drawn(out, 5, 1.2, calibration) as figure:
             style.say(figure, "Calibration is not known: nobody was tested.")
         return
     chances = (summary["metric"] == "brier").any()
@@ -152,7 +154,7 @@ def draw_calibration(calibration: pd.DataFrame, summary: pd.DataFrame, out: str 
     low, high = (0.0, 1.0) if chances else (np.nanmin(span), np.nanmax(span))
     margin = 0.03 * (high - low) or 0.5
     height = 2.35 * style.rows_of(len(models), ACROSS) + 0.5
-    with style.drawn(out, max(4.6, 0.4 + 2.35 * min(ACROSS, len(models))), height) as figure:
+    with style.drawn(out, max(4.6, 0.4 + 2.35 * min(ACROSS, len(models))), height, calibration) as figure:
         panels = style.panels(figure, len(models), ACROSS, sharex=True, sharey=True)
         for axes, model in zip(panels, models, strict=True):
             axes.plot([low, high], [low, high], color=style.MUTED, linewidth=1, label="perfectly calibrated")

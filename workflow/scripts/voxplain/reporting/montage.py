@@ -49,7 +49,7 @@ def draw_montage(stack: np.ndarray, index: pd.DataFrame, out: str | os.PathLike,
 
     inches = 2.5 * across
     with style.drawn(
-        out, inches, inches * canvas.shape[0] / canvas.shape[1], dpi=110, layout="none", facecolor="black"
+        out, inches, inches * canvas.shape[0] / canvas.shape[1], index.iloc[rows], layout="none", facecolor="black"
     ) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="bilinear", aspect="auto")

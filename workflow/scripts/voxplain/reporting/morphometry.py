@@ -29,13 +29,14 @@ def draw_morphometry(regions: pd.DataFrame, correlation: pd.DataFrame, out: str 
     out : path-like
     """
     if regions.empty:
-        with style.drawn(out, 6, 1.2) as figure:
+        with style.drawn(out, 6, 1.2, regions) as figure:
             style.say(figure, "No atlas has enough regions that bear the names of morphometric features.")
         return
     methods = style.in_order(regions["method"])
     kinds = {model: _kind(regions[regions["model"] == model]) for model in models_of(regions)}
     pairs = [(atlas, model) for atlas in style.in_order(regions["atlas"].astype(str)) for model in kinds]
-    with style.drawn(out, 0.7 + 2.3 * max(len(methods), 2), 0.8 + 2.1 * len(pairs)) as figure:
+    drawn = regions[regions["kind"] == regions["model"].map(kinds)]
+    with style.drawn(out, 0.7 + 2.3 * max(len(methods), 2), 0.8 + 2.1 * len(pairs), drawn) as figure:
         panels = figure.subplots(len(pairs), len(methods), squeeze=False, sharex="row", sharey="col")
         for row, (atlas, model) in zip(panels, pairs, strict=True):
             for axes, method in zip(row, methods, strict=True):

@@ -19,7 +19,7 @@ def draw_noise_utility(utility: pd.DataFrame, out: str | os.PathLike) -> None:
         standard deviation over folds where it is known.
     out : path-like
     """
-    with style.drawn(out, 5.2, 3.0) as figure:
+    with style.drawn(out, 5.2, 3.0, utility) as figure:
         axes = figure.subplots()
         for order, (title, colour) in ORDERS.items():
             rows = utility[utility["order"] == order].sort_values("share_clean")

@@ -30,7 +30,7 @@ def draw_dice(dice: pd.DataFrame, out: str | os.PathLike) -> None:
     across = max(1, min(len(groups), int(WIDEST / side)))
     down = style.rows_of(len(groups), across)
     size = (5, 1.2) if len(methods) < 2 else (side * across + 2.4, side * down + 0.9)
-    with style.drawn(out, *size, layout="compressed") as figure:
+    with style.drawn(out, *size, dice, layout="compressed") as figure:
         if len(methods) < 2:
             style.say(figure, "One method: there is no pair of masks to compare.")
             return

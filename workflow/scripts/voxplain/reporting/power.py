@@ -61,7 +61,7 @@ def draw_power(
     methods = [method for method in methods if method not in ANATOMY] + [one for one in ANATOMY if one in methods]
     labels = {method: (titles or {}).get(method, ANATOMY.get(method, style.method_title(method))) for method in methods}
     across = min(ACROSS, max(1, len(designs)))
-    with style.drawn(out, 1.0 + 3.1 * across, 1.3 + 2.7 * style.rows_of(len(designs), across)) as figure:
+    with style.drawn(out, 1.0 + 3.1 * across, 1.3 + 2.7 * style.rows_of(len(designs), across), rows) as figure:
         if not designs:
             style.say(figure, "No map was scored with this statistic and smoothing.")
             return

@@ -35,7 +35,7 @@ def draw_randomization(table: pd.DataFrame, verdicts: pd.DataFrame, out: str | o
     flagged = flags(verdicts["survives"])
     across = min(ACROSS, len(methods))
     rows = style.rows_of(len(methods), ACROSS)
-    with style.drawn(out, max(3.0 * across, 4.6), 0.5 + 2.4 * rows) as figure:
+    with style.drawn(out, max(3.0 * across, 4.6), 0.5 + 2.4 * rows, people) as figure:
         axes = style.panels(figure, len(methods), ACROSS, sharey=True)
         for panel, method in zip(axes, methods, strict=True):
             _draw_method(panel, people[people["method"] == method], float(verdicts.loc[method, "threshold"]))

@@ -49,7 +49,7 @@ def draw_region_intervals(
     down = style.rows_of(len(methods), across)
     tables = {method: top_rows(chosen[chosen["method"] == method], top) for method in methods}
     most = max(1, *(len(rows) for rows in tables.values()))
-    with style.drawn(out, 5.4 * across, down * (0.75 + 0.24 * most) + 0.3) as figure:
+    with style.drawn(out, 5.4 * across, down * (0.75 + 0.24 * most) + 0.3, pd.concat(tables.values())) as figure:
         for axes, (method, rows) in zip(style.panels(figure, len(methods), across), tables.items(), strict=True):
             axes.set_title(style.method_title(method))
             if rows.empty:

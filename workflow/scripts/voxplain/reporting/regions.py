@@ -47,9 +47,9 @@ def draw_regions(
     across = min(ACROSS, len(methods))
     down = style.rows_of(len(methods), across)
     most = min(top, int(chosen.groupby("method").size().max()))
-    with style.drawn(out, 5.0 * across, down * (0.65 + 0.24 * most) + 0.4) as figure:
-        for axes, method in zip(style.panels(figure, len(methods), across), methods, strict=True):
-            rows = top_rows(chosen[chosen["method"] == method], top)
+    first = {method: top_rows(chosen[chosen["method"] == method], top) for method in methods}
+    with style.drawn(out, 5.0 * across, down * (0.65 + 0.24 * most) + 0.4, pd.concat(first.values())) as figure:
+        for axes, (method, rows) in zip(style.panels(figure, len(methods), across), first.items(), strict=True):
             axes.set_title(style.method_title(method))
             if rows.empty:
                 axes.axis("off")

@@ -42,7 +42,9 @@ def draw_reproducibility(table: pd.DataFrame, out: str | os.PathLike) -> None:
     changes = style.in_order(table["change"], CHANGES)
     methods = style.in_order(table["method"], style.METHOD_TITLES)
     width = max(4.2, 1.4 + 0.8 * len(changes))
-    with style.drawn(out, width * min(ACROSS, len(known)), 0.6 + 2.7 * style.rows_of(len(known), ACROSS)) as figure:
+    with style.drawn(
+        out, width * min(ACROSS, len(known)), 0.6 + 2.7 * style.rows_of(len(known), ACROSS), table
+    ) as figure:
         axes = style.panels(figure, len(known), ACROSS)
         for panel, (level, measure, title, label) in zip(axes, known, strict=True):
             _draw_level(panel, table[table["level"] == level], measure, changes, methods)

@@ -1,16 +1,17 @@
 """One look for every figure: colours, type, sizes, and how a figure becomes a file."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxplain.base.errors import refuse
-from voxplain.base.files import written_whole
+from voxplain.base.files import write_table, written_whole
 from voxplain.population.groups import TERTILES
 from voxplain.population.maps import JOINT
 
@@ -46,6 +47,19 @@ SETTINGS = {
     "savefig.facecolor": "auto",
     "svg.hashsalt": "voxplain",  # equal figures give equal files
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
+}
+
+SCREEN_DPI, PRINT_DPI = 110, 300
+# By the format that the page shows: what a figure is saved as, and the dpi of what is made of dots.
+FORMATS = {
+    "svg": {"svg": SCREEN_DPI, "pdf": PRINT_DPI, "png": PRINT_DPI},
+    "png": {"png": SCREEN_DPI, "pdf": PRINT_DPI},
+}
+NO_METADATA = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
 }
 
 METHOD_TITLES = {
@@ -110,19 +124,27 @@ def difference_title(groups: Sequence[str]) -> str:
 
 
 @contextmanager
-def drawn(out: str | os.PathLike, width: float, height: float, dpi: int = 110, **options) -> Iterator[Figure]:
-    """Give an empty figure and save it when the block ends well.
+def drawn(
+    out: str | os.PathLike,
+    width: float,
+    height: float,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame],
+    **options,
+) -> Iterator[Figure]:
+    """Give an empty figure and, when the block ends well, save it in all its formats beside the numbers behind it.
 
-    The file holds neither date nor program version, so that equal content gives equal bytes.
+    A chart (``out`` ends in ``.svg``) is saved as SVG, PDF and PNG of 300 dpi, a picture of brains (``.png``) as PNG of
+    110 dpi, which the page embeds, and PDF. The numbers lie beside them as ``.tsv``. No file holds a date or a program
+    version, so that equal content gives equal bytes.
 
     Parameters
     ----------
     out : path-like
-        ``.svg`` or ``.png``.
+        ``.svg`` or ``.png``; the others differ in the suffix alone.
     width, height : float
         Inches.
-    dpi : int
-        Of a PNG, and of images inside an SVG.
+    data : DataFrame or mapping of name to DataFrame
+        What is drawn. Several tables become one, with their names in the column ``part``.
     options
         Of `matplotlib.figure.Figure`; the layout is constrained unless another is given.
 
@@ -132,15 +154,19 @@ def drawn(out: str | os.PathLike, width: float, height: float, dpi: int = 110, *
         For another suffix.
     """
     kind = Path(out).suffix.lower().removeprefix(".")
-    if kind not in ("svg", "png"):
+    if kind not in FORMATS:
         refuse("A figure is written as .svg or .png; got", [out])
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     options.setdefault("layout", "constrained")
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), dpi=dpi, **options)
+        figure = Figure(figsize=(width, height), dpi=SCREEN_DPI, **options)
         yield figure
-        with written_whole(out) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata)
+        for name, dpi in FORMATS[kind].items():
+            with written_whole(Path(out).with_suffix(f".{name}")) as temporary:
+                figure.savefig(temporary, format=name, dpi=dpi, metadata=NO_METADATA[name])
+    if isinstance(data, Mapping):
+        data = pd.concat([table.assign(part=part) for part, table in data.items()])
+        data = data[["part", *data.columns.drop("part")]]
+    write_table(data, Path(out).with_suffix(".tsv"))
 
 
 def say(figure: Figure, text: str, colour: str = MUTED) -> None:

@@ -57,7 +57,7 @@ def draw_visualisation(
     is_output = table["layer"].isna().to_numpy()
     outputs, channels = np.flatnonzero(is_output), np.flatnonzero(~is_output)
     if not len(table):
-        with style.drawn(out, 6, 1.5) as figure:
+        with style.drawn(out, 6, 1.5, table) as figure:
             style.say(figure, "Nothing was visualised.")
         return
     mask = None if brain is None else _upright(nib.load(brain)) > 0.5
@@ -67,7 +67,7 @@ def draw_visualisation(
         2.2 * style.rows_of(len(outputs), beside) if len(outputs) else 0,
         1.25 * style.rows_of(len(channels), across) if len(channels) else 0,
     ]
-    with style.drawn(out, 9.6, sum(heights) + 0.75, facecolor="black") as figure:
+    with style.drawn(out, 9.6, sum(heights) + 0.75, table, facecolor="black") as figure:
         shown = [height for height in heights if height]
         parts = list(np.atleast_1d(figure.subfigures(len(shown), 1, height_ratios=shown)))
         for part in parts:

@@ -204,6 +204,10 @@ RELATIVES = (
     "people alike. The folds differ, so nothing is paired and nothing is tested: the standard deviations over folds "
     "say how large a difference chance makes."
 )
+FIGURES = (
+    "For a paper: every picture of this page lies in the folder figures of the run, as PDF and as SVG or PNG, with the "
+    "numbers behind it as TSV; all tables lie in the folder tables."
+)
 READING = (
     "A map says what a network used, not what differs between people, and not why. Other networks of the same score "
     "may use something else.",
