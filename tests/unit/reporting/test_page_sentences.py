@@ -32,6 +32,14 @@ def test_the_page_says_that_a_joint_map_is_a_difference_and_why(contents, tmp_pa
     assert said in page(contents | {"differences": {method: ["F", "M"]}}, tmp_path)
 
 
+@pytest.mark.parametrize(("contribution", "end"), [(True, ": what a place brings"), (False, ".")])
+def test_a_method_of_the_users_own_may_say_that_it_draws_contributions(contents, tmp_path, contribution, end):
+    rewrite(contents["tables"]["explained"], lambda table: table[:1].assign(method="mine"))
+    contents["config"] = contents["config"] | {"maps": {"own": {"mine": {"contribution": contribution}}}}
+    text = page(contents | {"differences": {"mine": ["F", "M"]}}, tmp_path)
+    assert f"is that of class M minus class F{end}" in text
+
+
 @pytest.mark.parametrize(
     ("known", "grouped", "weights", "said"),
     [

@@ -1,10 +1,9 @@
 """What the page says about each method: its pictures, its people, its first regions, and what speaks against it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import pandas as pd
 
-from voxplain.attribution import CONTRIBUTIONS
 from voxplain.reporting import style, wording
 from voxplain.reporting.embedding import data_uri
 from voxplain.reporting.truth import Answer, found_in_words, population_score
@@ -17,6 +16,7 @@ def describe_methods(
     top: Mapping[str, pd.DataFrame],
     frames: Mapping[str, pd.DataFrame],
     differences: Mapping[str, Sequence[str]],
+    contributions: Container[str],
     warnings: Mapping[str, str],
 ) -> list[dict]:
     """Return a section a method.
@@ -32,6 +32,8 @@ def describe_methods(
         ``localization``, where it is.
     differences : mapping of method to two groups
         Where a joint map is that of the second group minus that of the first.
+    contributions : container of method
+        Those whose maps say what places bring to a score, with the signs of both sides.
     warnings : mapping of method to str
         Why a method's maps must not be interpreted.
     """
@@ -43,7 +45,7 @@ def describe_methods(
                 "method": method,
                 "title": style.method_title(method),
                 "note": wording.METHOD_NOTES.get(method, ""),
-                "joined": _joined(method, differences.get(method)),
+                "joined": _joined(differences.get(method), method in contributions),
                 "conservation": conservation(said),
                 "people": said["people"],
                 "explained": explained_in_words(said["explained"]),
@@ -84,11 +86,11 @@ def where_they_looked(sections: Sequence[Mapping], answer: Answer | None, count:
     }
 
 
-def _joined(method: str, groups: Sequence[str] | None) -> str:
+def _joined(groups: Sequence[str] | None, contribution: bool) -> str:
     """Return the sentence on a joint map that is the difference of two groups, else an empty text."""
     if not groups:
         return ""
-    reason = wording.CONTRIBUTIONS_CANCEL if method in CONTRIBUTIONS else "."
+    reason = wording.CONTRIBUTIONS_CANCEL if contribution else "."
     return wording.JOINED.format(style.difference_title(groups)) + reason
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from voxplain.attribution import CONTRIBUTIONS
 from voxplain.base.files import write_text
 from voxplain.population.maps import JOINT
 from voxplain.reporting import captions, comparison_tables, model_tables, style, tables, trust, truth, verdicts, wording
@@ -81,8 +82,10 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     top = config.get("report", {}).get("top_regions")
     maps = _map_facts(frames, methods, config)
     differences, warnings = contents.get("differences") or {}, maps["matrix"].warnings if maps["matrix"] else {}
+    own = config.get("maps", {}).get("own", {})
+    contributions = CONTRIBUTIONS | {method for method, settings in own.items() if settings.get("contribution")}
     sections = describe_methods(
-        explained, figures.get("maps", {}), of_atlases["top_regions"], frames, differences, warnings
+        explained, figures.get("maps", {}), of_atlases["top_regions"], frames, differences, contributions, warnings
     )
     facts = {
         "name": config["name"],
