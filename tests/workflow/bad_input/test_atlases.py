@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bad_input import listed
+from tiny import tiny
 from voxplain.base.errors import InputError
 from voxplain.imaging.grid import Grid
 from voxplain.population.atlas import load_atlas
@@ -239,18 +240,7 @@ def test_bad_atlases_at_the_front_door(tmp_path, workflow):
         folder.mkdir()
         image, names, messages[f"a{number}"] = put(folder, case)
         atlases[f"a{number}"] = {"image": str(image), "labels": str(names)}
-    config = {
-        "name": "bad",
-        "device": "cpu",
-        "cohort": {
-            "source": "phantom",
-            "target": "Gender",
-            "labels": ["F", "M"],
-            "phantom": {"people": 4, "grid": "common"},
-        },
-        "folds": {"count": 2},
-        "atlases": atlases,
-    }
+    config = tiny(4, name="bad", device="cpu", atlases=atlases)
     run = workflow(tmp_path, config)
     ended = run.run("--keep-going", *(f"results/bad/atlases/{name}.nii.gz" for name in atlases), check=False)
     assert ended.returncode == 1
