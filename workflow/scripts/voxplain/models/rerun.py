@@ -60,7 +60,7 @@ def cross_validate(
     Raises
     ------
     InputError
-        As `train`.
+        As `voxplain.models.training.train`.
     """
     folds = sorted(people["fold"].unique())
     key = fingerprint(
