@@ -8,21 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tiny import tiny
+
 ROOT = Path(__file__).resolve().parents[1]
 # A phantom on which every stage and every test of the maps runs, as small as can be.
-TINY = {
-    "name": "tiny",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 16, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 8},
-    "folds": {"count": 2, "compare_ungrouped": True},
-    "model": {"arguments": {"channels": 2}},
-    "baselines": {
+TINY = tiny(
+    folds={"count": 2, "compare_ungrouped": True},
+    baselines={
         "models": {
             "svm": {},
             "xgboost": {"n_estimators": 5, "max_depth": 2, "learning_rate": 0.3},
@@ -32,11 +24,10 @@ TINY = {
         "inner_folds": 2,
         "permutation_repeats": 2,
     },
-    "statistics": {"permutations": 2},
-    "population": {"statistics": ["mean_signed", "t"]},
-    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
-    "features": {"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
-    "evaluation": {
+    statistics={"permutations": 2},
+    population={"statistics": ["mean_signed", "t"]},
+    features={"visualisation": {"folds": 1, "steps": 2, "channels": 2, "nearest": 1}},
+    evaluation={
         "randomization": {"people": 2},
         "faithfulness": {"people": 4, "replacements": ["mean", "resample"], "shares": [0, 20, 100]},
         "masked_accuracy": {"people": 4, "draws": 2},
@@ -46,7 +37,7 @@ TINY = {
         "anatomy": {"surrogates": 5},
         "inference": {"permutations": 19, "replicates": 10},
     },
-    "maps": {
+    maps={
         "subjects_per_job": 5,
         "methods": {
             "gradcam": {},
@@ -55,7 +46,7 @@ TINY = {
             "lrp": {"people": 4},
         },
     },
-}
+)
 
 
 class Workflow:

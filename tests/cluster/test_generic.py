@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tiny import tiny
+
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "profiles" / "generic"
 # Runs the script, its last argument, in the background and keeps its exit status; prints an id.
@@ -55,16 +57,7 @@ OPTIONS = {
     "PBS": ["ncpus=1,mem=1536mb,walltime=60:00", "-q cpu"],
     "LSF": ["-n 1", "rusage[mem=1536]", "-W 60", "-q cpu"],
 }
-CONFIG = {
-    "name": "tiny",
-    "torch_threads": 1,
-    "cohort": {"source": "phantom", "target": "Gender", "labels": ["F", "M"]}
-    | {"phantom": {"people": 8, "grid": "common"}},
-    "images": {"subjects_per_job": 4},
-    "folds": {"count": 2},
-    "model": {"arguments": {"channels": 2}},
-    "training": {"epochs": 1, "batch_size": 4, "checkpoint": "last"},
-}
+CONFIG = tiny(people=8, training={"epochs": 1, "batch_size": 4, "checkpoint": "last"})
 
 needs_plugin = pytest.mark.skipif(
     importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None,

@@ -12,32 +12,17 @@ import pandas as pd
 import pytest
 import yaml
 
+from tiny import NO_DRAWS, tiny
+
 ROOT = Path(__file__).resolve().parents[2]
 SLURM = Path(__file__).with_name("slurm.sh")
 # All main stages with as few jobs as can be; a job costs seconds however little it computes.
-CONFIG = {
-    "name": "tiny",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 16, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 8},
-    "folds": {"count": 2},
-    "model": {"arguments": {"channels": 2}},
-    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001},
-    "baselines": {"models": {"svm": {}}, "inner_folds": 2, "permutation_repeats": 2},
-    "features": {"first_layer": False},
-    "maps": {"methods": {"gradcam": {}}},
-    "evaluation": {
-        "localization": {"shuffles": 20},
-        "agreement": {"surrogates": 0},
-        "anatomy": {"surrogates": 0},
-        "inference": {"permutations": 0, "replicates": 0},
-    },
-}
+CONFIG = tiny(
+    baselines={"models": {"svm": {}}, "inner_folds": 2, "permutation_repeats": 2},
+    features={"first_layer": False},
+    maps={"methods": {"gradcam": {}}},
+    evaluation={"localization": {"shuffles": 20}, **NO_DRAWS},
+)
 # What says when, where and how long.
 TELLS_OF_THE_RUN = ("logs", "benchmarks", "provenance.json")
 ON_GPU = {"train_fold", "explain"}

@@ -1,31 +1,16 @@
 """Grad-CAM and guided backpropagation against captum."""
 
-import numpy as np
 import pytest
-import torch
 
+from three_classes import CLASSES, IMAGES, TARGETS, close, small_network
 from voxplain.attribution.registry import explain
-from voxplain.models.voxel_cnn import VoxelCNN
 
 captum = pytest.importorskip("captum.attr")
 
 
 @pytest.fixture
 def model():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model = VoxelCNN(shape=(22, 24, 22), channels=4, blocks=2, outputs=3)
-    model.train()(torch.randn(8, 1, 22, 24, 22))  # BatchNorm statistics
-    return model.eval()
-
-
-IMAGES = torch.from_numpy(np.random.default_rng(2).normal(size=(3, 1, 22, 24, 22)).astype(np.float32))
-CLASSES = torch.tensor([2, 0, 1])
-TARGETS = torch.eye(3)[CLASSES]
-
-
-def close(ours, theirs):
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max().item())
+    return small_network()
 
 
 @pytest.mark.parametrize("rectify", [False, True])

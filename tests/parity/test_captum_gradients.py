@@ -4,30 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from three_classes import CLASSES, IMAGES, TARGETS, close, small_network
 from voxplain.attribution.registry import explain
 from voxplain.base.seeds import stream
-from voxplain.models.voxel_cnn import VoxelCNN
 
 captum = pytest.importorskip("captum.attr")
 
 IDS = ["a", "b", "c"]
-IMAGES = torch.from_numpy(np.random.default_rng(2).normal(size=(3, 1, 22, 24, 22)).astype(np.float32))
 MEAN = torch.from_numpy(np.random.default_rng(3).normal(size=(22, 24, 22)).astype(np.float32))
-CLASSES = torch.tensor([2, 0, 1])
-TARGETS = torch.eye(3)[CLASSES]
 
 
 @pytest.fixture
 def model():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model = VoxelCNN(shape=(22, 24, 22), channels=4, blocks=2, outputs=3)
-    model.train()(torch.randn(8, 1, 22, 24, 22))  # BatchNorm statistics
-    return model.eval()
-
-
-def close(ours, theirs):
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max().item())
+    return small_network()
 
 
 def test_smoothgrad(model, monkeypatch):

@@ -8,17 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from three_classes import CLASSES, TARGETS, small_network
 from voxplain.attribution.lrp import LrpSettings, lrp
 from voxplain.attribution.method import Context
 from voxplain.models.folding import fold_batchnorm
-from voxplain.models.voxel_cnn import VoxelCNN
 
 captum = pytest.importorskip("captum.attr")
 rules = pytest.importorskip("captum.attr._utils.lrp_rules")
 
 IMAGES = torch.from_numpy(np.random.default_rng(2).uniform(size=(3, 1, 22, 24, 22)).astype(np.float32))
-CLASSES = torch.tensor([2, 0, 1])
-TARGETS = torch.eye(3)[CLASSES]
 
 
 class Flattening(nn.Module):
@@ -34,11 +32,7 @@ class Flattening(nn.Module):
 
 @pytest.fixture
 def network():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model = VoxelCNN(shape=(22, 24, 22), channels=4, blocks=2, outputs=3)
-    model.train()(torch.randn(8, 1, 22, 24, 22))  # BatchNorm statistics
-    return fold_batchnorm(model)
+    return fold_batchnorm(small_network())
 
 
 def without_biases(network):

@@ -154,6 +154,18 @@ def test_examples_are_short_and_shown_as_they_are():
     assert all(part_of(one, whole) for one in shown)
 
 
+def test_keys_of_an_own_method_have_the_defaults_that_extending_md_says():
+    text = (ROOT / "docs" / "extending.md").read_text()
+    (table,) = re.findall(r"^\| key \| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.M)
+    said = {}
+    for row in table.splitlines():
+        keys, default, _ = row.strip("|").split("|")
+        said |= dict.fromkeys(re.findall(r"`(\w+)`", keys), yaml.safe_load(default.strip(" `")))
+    own = SCHEMA["properties"]["maps"]["properties"]["own"]["additionalProperties"]
+    known = own["properties"].items()
+    assert said == {key: "required" if key in own["required"] else value["default"] for key, value in known}
+
+
 def test_an_own_method_is_registered_as_extending_md_does(monkeypatch):
     from voxplain.attribution.registry import METHODS
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from batches import downsample_batch
 from voxplain.cohort.phantom import PhantomSettings, make_people
 from voxplain.cohort.phantom.families import design
-from voxplain.imaging.downsampling import downsample_batch
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = 10

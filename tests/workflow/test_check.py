@@ -7,6 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tiny import tiny
+
 IDS = [f"{100000 + number}" for number in range(12)]
 SEX = ["F", "M"] * 6
 BASE = {
@@ -84,12 +86,7 @@ def test_a_good_study(source, tmp_path, workflow):
 
 def test_the_phantom_may_be_checked_again_and_again(tmp_path, workflow):
     config = copy.deepcopy(BASE)
-    config["cohort"] = {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 16, "grid": "common"},
-    }
+    config["cohort"] = tiny()["cohort"]
     run = workflow(tmp_path, config)
     for _ in range(2):
         said = run.run("check").stdout

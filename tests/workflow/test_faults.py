@@ -14,36 +14,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tiny import NO_DRAWS, tiny
 from voxplain.base.files import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
 KILLS = {"train_fold.py": 7, "explain.py": 6, "snakemake": 7}
 # Long enough in training and maps for something to be interrupted, and little else.
-CONFIG = {
-    "name": "killed",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 16, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 8},
-    "folds": {"count": 2},
-    "model": {"arguments": {"channels": 2}},
-    "training": {"epochs": 60, "batch_size": 4, "learning_rate": 0.001},
-    "features": {"first_layer": False},
-    "evaluation": {
-        "inference": {"permutations": 0, "replicates": 0},
-        "agreement": {"surrogates": 0},
-        "anatomy": {"surrogates": 0},
-    },
-    "maps": {
+CONFIG = tiny(
+    name="killed",
+    training={"epochs": 60, "batch_size": 4, "learning_rate": 0.001},
+    features={"first_layer": False},
+    evaluation=NO_DRAWS,
+    maps={
         "subjects_per_job": 8,
         "methods": {"lrp": {"batch_size": 1}, "perturbation": {"batch_size": 1, "iterations": 100, "tolerance": None}},
     },
-}
+)
 TARGETS = ("maps", "models")
 LINE = re.compile(r"^(?:training: epoch|\w+: people) (\d+)/(\d+)(?: \(| (were finished before))", re.MULTILINE)
 

@@ -6,21 +6,14 @@ import subprocess
 
 import pytest
 
-CONFIG = {
-    "name": "full",
-    "torch_threads": 1,
-    "cohort": {
-        "source": "phantom",
-        "target": "Gender",
-        "labels": ["F", "M"],
-        "phantom": {"people": 8, "grid": "common"},
-    },
-    "images": {"subjects_per_job": 4},
-    "folds": {"count": 2},
-    "model": {"arguments": {"channels": 2}},
-    "training": {"epochs": 2, "batch_size": 4, "checkpoint": "last"},
-    "maps": {"subjects_per_job": 8, "methods": {"gradcam": {}, "lrp": {}}},
-}
+from tiny import tiny
+
+CONFIG = tiny(
+    people=8,
+    name="full",
+    training={"epochs": 2, "batch_size": 4, "checkpoint": "last"},
+    maps={"subjects_per_job": 8, "methods": {"gradcam": {}, "lrp": {}}},
+)
 TARGETS = ("maps", "models")
 MEGABYTES_AT_FIRST, MEGABYTES_MORE = 2, 4
 UNFINISHED = ("partial", "logs", "benchmarks")

@@ -10,7 +10,7 @@ import pytest
 
 from voxplain.base.files import read_table, write_array, write_table
 from voxplain.models import fold as one_fold
-from voxplain.models.checkpoint import read_metadata
+from voxplain.models.checkpoint import load_checkpoint
 from voxplain.models.settings import TrainingSettings
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
@@ -113,7 +113,7 @@ def test_the_answers_of_the_tested_do_not_reach_the_network(trained, volumes, ch
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_everybody_who_is_trained_on_counts(trained, volumes, checkpoint):
     first = trained("first", volumes, checkpoint=checkpoint)
-    metadata = read_metadata(first / "weights.safetensors")
+    _, metadata = load_checkpoint(first / "weights.safetensors")
     assert metadata["fold"] == FOLD
     assert metadata["people_trained"] + metadata["people_validated"] == len(TRAINING) == len(PEOPLE) - len(TESTED)
     assert (metadata["people_validated"] > 0) == (checkpoint == "best")

@@ -44,13 +44,6 @@ def people():
 
 
 @pytest.fixture
-def brain():
-    inside = np.zeros(SHAPE, dtype=bool)
-    inside[1:-1, 1:-1, 1:] = True
-    return inside
-
-
-@pytest.fixture
 def maps(people):
     return dict(zip(people["participant_id"], np.random.default_rng(5).normal(0.3, 1, (20, *SHAPE)), strict=True))
 

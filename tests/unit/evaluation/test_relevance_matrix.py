@@ -27,13 +27,6 @@ SHAPE, PEOPLE = (9, 8, 7), 23
 
 
 @pytest.fixture
-def brain():
-    inside = np.zeros(SHAPE, dtype=bool)
-    inside[1:-1, 1:-1, 1:] = True
-    return inside
-
-
-@pytest.fixture
 def maps():
     rng = np.random.default_rng(5)
     return {f"{number:02d}": rng.normal(0.3, 1, SHAPE).astype(np.float32) for number in rng.permutation(PEOPLE)}

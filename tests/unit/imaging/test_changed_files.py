@@ -5,10 +5,11 @@ import os
 import numpy as np
 import pytest
 
+from batches import downsample_batch
 from voxplain.base.errors import InputError
 from voxplain.base.jobs import job_log
 from voxplain.imaging import reading
-from voxplain.imaging.downsampling import downsample_batch, downsample_each
+from voxplain.imaging.downsampling import downsample_each
 from voxplain.imaging.reading import Changed, read_volume
 from voxplain.imaging.stacking import Batch, write_batch
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batches import downsample_batch
 from voxplain.base.errors import InputError
 from voxplain.imaging import downsampling
-from voxplain.imaging.downsampling import downsample, downsample_batch, downsample_each
+from voxplain.imaging.downsampling import downsample, downsample_each
 from voxplain.imaging.grid import COMMON
 from voxplain.imaging.quality import COLUMNS
 

@@ -179,7 +179,9 @@ def test_damage_after_the_header_is_found(tmp_path, what):
         list(walk_maps(tmp_path / "part", grid=grid))
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", gzip.compress(b"short"), gzip.compress(bytes(1000))])
+@pytest.mark.parametrize(
+    "content", [b"", b"no image", gzip.compress(b"short", mtime=0), gzip.compress(bytes(1000), mtime=0)]
+)
 def test_what_is_no_image_is_refused_before_the_walk(tmp_path, people, content):
     path = save(tmp_path / "part", people) / "sub-99_map.nii.gz"
     path.write_bytes(content)

@@ -20,7 +20,6 @@ half of the cubes stays clean, the drifts cannot all cancel, and each cube has t
 doubled to make up for the clean half: for a linear network the loss above stays what it is, on average.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,7 +39,7 @@ from voxplain.base.progress import Progress
 from voxplain.base.seeds import seed_for, stream
 from voxplain.models.folding import fold_batchnorm
 from voxplain.models.loading import Volumes
-from voxplain.models.resuming import fingerprint, restore_state, save_state
+from voxplain.models.resuming import fingerprint, restore_state, save_state, undisturbed
 from voxplain.models.training import batches
 
 
@@ -91,12 +89,7 @@ def train_noise(
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     if len(rows) == 0:
         raise InputError("there is nobody to train a noise model on")
-    with contextlib.ExitStack() as contexts:
-        contexts.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
-        contexts.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
-        if resume_folder is not None:
-            Path(resume_folder).mkdir(parents=True, exist_ok=True)
-            contexts.enter_context(FileLock(Path(resume_folder) / "lock"))
+    with undisturbed(device, resume_folder):
         training = _Training(model, stack, rows, metadata, settings, device, seed)
         history = training.run(resume_folder)
     trained = TrainedNoise(

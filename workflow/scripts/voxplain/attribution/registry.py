@@ -158,7 +158,6 @@ def attribute(
         For unknown methods and settings, other shapes, networks that the method cannot explain, and gradients that are
         not finite.
     """
-    checked_settings(name, settings)
     images = _checked(images, targets, participant_ids)
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size: {batch_size} must be at least 1")
@@ -212,8 +211,15 @@ class Explainer:
         participant_ids: Sequence[str] | None = None,
         batch_size: int | None = None,
     ) -> Attribution:
-        """Explain the network for some images; arguments as in `attribute`."""
-        images = _checked(images, targets, participant_ids)
+        """Explain the network for some images.
+
+        Parameters
+        ----------
+        images : Tensor [n, 1, D, H, W]
+            float32.
+        targets, participant_ids, batch_size
+            As in `attribute`, which checks them.
+        """
         ids = [str(i) for i in range(len(images))] if participant_ids is None else list(participant_ids)
         parts = []
         # In full precision: the coarser products that GPUs use by default would add a texture of their own.

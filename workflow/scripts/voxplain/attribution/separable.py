@@ -63,11 +63,11 @@ def blurring_matrix(size: int, taps: np.ndarray, borders: str) -> Tensor:
     return torch.from_numpy(matrix.astype(np.float32))
 
 
-def gaussian_taps(sigma: float, truncate: float = 4.0) -> np.ndarray:
-    """Return a normalised Gaussian kernel cut at `truncate` standard deviations; sigma in voxels, 0 = no blur."""
+def gaussian_taps(sigma: float) -> np.ndarray:
+    """Return a normalised Gaussian kernel cut at four standard deviations; sigma in voxels, 0 = no blur."""
     if sigma == 0:
         return np.ones(1)
-    radius = int(truncate * sigma + 0.5)
+    radius = int(4 * sigma + 0.5)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return taps / taps.sum()
 

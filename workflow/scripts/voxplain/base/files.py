@@ -169,7 +169,7 @@ def read_array(path: str | os.PathLike, memory_map: bool = True) -> np.ndarray:
 def write_image(data: np.ndarray, affine: np.ndarray, path: str | os.PathLike, compression: int = 2) -> None:
     """Write one 3D volume as NIfTI-1 (``.nii`` or ``.nii.gz``) in the data's own type.
 
-    sform and qform both hold `affine` with code 1 (scanner) unless the caller needs more; the gzip header has no
+    sform and qform both hold `affine` with code 1 (scanner); the gzip header has no
     time stamp and no name, so that equal volumes give equal files (on processors of one kind).
 
     Parameters

@@ -69,7 +69,7 @@ def guesses_of_neighbours(
     columns = np.ascontiguousarray(known.T)
     lowest, highest = columns.min(axis=1), columns.max(axis=1)
     before, after = np.empty(len(new)), np.empty((len(columns), *drawn.shape))
-    for person, apart, feature, step, middle in _changes(known, new, drawn):
+    for person, apart, (feature, repeat), step, middle in _changes(known, new, drawn):
         order = np.argsort(apart)
         apart, nearest = apart[order], order[:neighbours]
         before[person] = guess(nearest[None])[0]
@@ -86,7 +86,8 @@ def guesses_of_neighbours(
             changed += apart[: len(near)]
             said[batch] = guess(near[np.argpartition(changed, neighbours - 1, axis=1)[:, :neighbours]])
             stop -= len(batch)
-        _fill(after, before, person, new, drawn, said)
+        after[:, :, person] = before[person]
+        after[feature, repeat, person] = said
     return before, after
 
 
@@ -112,7 +113,7 @@ def guesses_of_kernel(
     """
     columns = np.ascontiguousarray(known.T)
     before, after = np.empty(len(new)), np.empty((len(columns), *drawn.shape))
-    for person, apart, feature, step, middle in _changes(known, new, drawn):
+    for person, apart, (feature, repeat), step, middle in _changes(known, new, drawn):
         before[person] = np.exp(-gamma * apart) @ weights + intercept
         said, at_once = np.empty(len(step)), max(1, BLOCK // len(known))
         for first in range(0, len(step), at_once):
@@ -122,33 +123,22 @@ def guesses_of_kernel(
             changed += apart
             changed *= -gamma
             said[batch] = np.exp(changed, out=changed) @ weights + intercept
-        _fill(after, before, person, new, drawn, said)
+        after[:, :, person] = before[person]
+        after[feature, repeat, person] = said
     return before, after
 
 
 def _changes(
     known: np.ndarray, new: np.ndarray, drawn: np.ndarray
-) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]]:
     """Yield each new person with the squared distances [t], and of every shuffle that changes a value of theirs [c]
-    the feature, the step from the value and the sum with it.
+    the feature and the repeat, the step from the value and the sum with it.
     """
     for first in range(0, len(new), PEOPLE_AT_ONCE):
         for person, apart in enumerate(cdist(new[first : first + PEOPLE_AT_ONCE], known, "sqeuclidean"), first):
-            feature, repeat = _moved(new, drawn, person)
+            feature, repeat = np.nonzero((new[drawn[:, person]] != new[person]).T)
             own, other = new[person, feature], new[drawn[repeat, person], feature]
-            yield person, apart, feature, other - own, other + own
-
-
-def _moved(new: np.ndarray, drawn: np.ndarray, person: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features and repeats in which a person gets another value than their own."""
-    return np.nonzero((new[drawn[:, person]] != new[person]).T)
-
-
-def _fill(
-    after: np.ndarray, before: np.ndarray, person: int, new: np.ndarray, drawn: np.ndarray, said: np.ndarray
-) -> None:
-    after[:, :, person] = before[person]
-    after[(*_moved(new, drawn, person), person)] = said
+            yield person, apart, (feature, repeat), other - own, other + own
 
 
 def area_under_curve(guesses: np.ndarray, second: np.ndarray) -> np.ndarray:

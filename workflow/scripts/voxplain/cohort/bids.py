@@ -14,7 +14,7 @@ from pathlib import Path
 from voxplain.base.errors import refuse
 from voxplain.cohort.buckets import is_remote
 from voxplain.cohort.restricted import is_restricted_field
-from voxplain.cohort.roster import Places, Roster, roster_frame
+from voxplain.cohort.roster import Places, Roster, sheet_frame
 from voxplain.cohort.sheets import read_sheet
 
 # What fMRIPrep leaves in the names of anatomical images, beside what has a setting of its own.
@@ -47,16 +47,8 @@ def read_bids(settings: dict, target: str) -> Roster:
     """
     sheet = read_sheet(participants_file(settings), "cohort.bids.participants")
     ids = sheet.ids("participant_id", "cohort.bids.participants")
-
-    people = roster_frame(
-        ids,
-        target=sheet.column(target, "cohort.target"),
-        group=sheet.optional_column(settings, "group_column", "cohort.bids"),
-        size=sheet.optional_column(settings, "size_column", "cohort.bids"),
-        age=sheet.optional_column(settings, "age_column", "cohort.bids"),
-    )
     return Roster(
-        people,
+        sheet_frame(sheet, ids, target, settings, "cohort.bids"),
         str(sheet),
         bids_root(settings),
         is_restricted_field(target),

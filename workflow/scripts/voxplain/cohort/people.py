@@ -83,7 +83,8 @@ def parse_people(cohort: dict, seed: int, roster: Roster | None = None) -> pd.Da
     DataFrame
         `participant_id`, `target` (str, or float for regression), `group`, `size` (mm³), `age`, `image`, `mask`
         (paths relative to `data_root`), sorted by id, without people who have no target. `group` and `age` may be
-        restricted fields in the clear: keep this frame in memory, and write what `tabulate` gives.
+        restricted fields in the clear: keep this frame in memory, and write what
+        `voxplain.cohort.participants.tabulate` gives.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class PlantedEffects:
         Parameters
         ----------
         amounts : ndarray [regions]
-            Of `planted_amounts`.
+            Of `voxplain.cohort.planting.planted_amounts`.
         """
         amounts = torch.from_numpy(np.asarray(amounts)).float()
         places = positions(COMMON)

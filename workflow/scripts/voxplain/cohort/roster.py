@@ -10,6 +10,7 @@ import pandas as pd
 
 from voxplain.base.errors import refuse
 from voxplain.cohort.buckets import Bucket, is_remote
+from voxplain.cohort.sheets import Sheet
 
 COLUMNS = ("participant_id", "target", "group", "size", "age", "image", "mask")
 
@@ -75,6 +76,30 @@ def roster_frame(ids: list[str], **columns: Iterable | None) -> pd.DataFrame:
     given = {"participant_id": ids} | {name: values for name, values in columns.items() if values is not None}
     empty = [None] * len(ids)
     return pd.DataFrame({name: pd.Series(list(given.get(name, empty)), dtype="object") for name in COLUMNS})
+
+
+def sheet_frame(
+    sheet: Sheet, ids: list[str], target: str, settings: dict, section: str, **images: Iterable | None
+) -> pd.DataFrame:
+    """Return the frame of people whose target, group, head size and age stand in columns of one table.
+
+    Parameters
+    ----------
+    sheet : Sheet
+    ids : list of str
+        Of its rows.
+    target : str
+        Column to predict.
+    settings : dict
+        Names the other columns, those it has: ``group_column``, ``size_column`` and ``age_column``.
+    section : str
+        Where the settings stand in the config, for messages.
+    **images
+        The columns ``image`` and ``mask``, where they are known.
+    """
+    targets = sheet.column(target, "cohort.target")
+    others = {name: sheet.optional_column(settings, f"{name}_column", section) for name in ("group", "size", "age")}
+    return roster_frame(ids, target=targets, **others, **images)
 
 
 def fill_pattern(pattern: str, ids: list[str], setting: str) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from voxplain.base.errors import refuse
 from voxplain.cohort.buckets import Bucket, image_folder
 from voxplain.cohort.restricted import is_restricted_field
-from voxplain.cohort.roster import Roster, below_root, fill_pattern, roster_frame
+from voxplain.cohort.roster import Roster, below_root, fill_pattern, sheet_frame
 from voxplain.cohort.sheets import Sheet, read_sheet
 
 
@@ -38,15 +38,8 @@ def read_people_table(settings: dict, target: str) -> Roster:
             advice="Set image_column, a column of paths, or image_pattern, such as 'anat/sub-{id}_T1w.nii.gz'.",
         )
     _check_images(images, ids, f"cohort.table.image_column of {sheet}")
-    people = roster_frame(
-        ids,
-        target=sheet.column(target, "cohort.target"),
-        group=sheet.optional_column(settings, "group_column", "cohort.table"),
-        size=sheet.optional_column(settings, "size_column", "cohort.table"),
-        age=sheet.optional_column(settings, "age_column", "cohort.table"),
-        image=images,
-        mask=_paths(settings, "mask", sheet, ids, root),
-    )
+    masks = _paths(settings, "mask", sheet, ids, root)
+    people = sheet_frame(sheet, ids, target, settings, "cohort.table", image=images, mask=masks)
     return Roster(people, str(sheet), root, is_restricted_field(target), size_source=settings.get("size_column") or "")
 
 

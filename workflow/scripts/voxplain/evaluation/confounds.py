@@ -72,8 +72,9 @@ def tabulate_confounds(
         ``tiv_only`` and ``age_only`` (one number alone, on the same folds), ``raw`` (each model as it is),
         ``tiv_matched`` (two classes; see `matched_metrics`), ``tiv_residualised`` (reference: the same model on raw
         features and the same people; p: `corrected_t` of the difference), ``score_tiv_correlation`` (see
-        `correlation_rows`). Mean, SD and interval are over folds as in `summarise_models`, but for the last and
-        `matched_metrics`; `n` counts people. People whose head size is unknown are in no row about it.
+        `correlation_rows`). Mean, SD and interval are over folds as in
+        `voxplain.evaluation.comparison.summarise_models`, but for the last and `matched_metrics`; `n` counts people.
+        People whose head size is unknown are in no row about it.
     """
     people = people.sort_values("participant_id", ignore_index=True)
     known = people[["participant_id"]].merge(confounders, on="participant_id", how="left", validate="one_to_one")

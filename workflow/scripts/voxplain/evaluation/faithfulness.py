@@ -88,7 +88,7 @@ def curves(
     seed : int
     device : torch.device
     batch_size : int, optional
-        Images a pass, by default as many as 4 GiB hold and 4 on a CPU; does not change the result but for rounding.
+        Images a pass; by default as many as 4 GiB hold (on a CPU 8 at most). The result is the same but for rounding.
     references : dict, optional
         Where the measures of the orders that know no map are kept by person: give one dict, empty at first, to the
         calls for all methods of a network and replacement, and they are measured once.

@@ -13,7 +13,7 @@ THRESHOLD = 0.5  # ours: the paper shows curves and names no number
 
 
 def summarise_folds(folds: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join the tables of `randomization_test` of several folds and methods.
+    """Join the tables of `voxplain.evaluation.randomization.randomization_test` of several folds and methods.
 
     Returns
     -------
@@ -48,7 +48,8 @@ def survives(table: pd.DataFrame, threshold: float = THRESHOLD) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Of `randomization_test` or `summarise_folds`; people count, not the population.
+        Of `voxplain.evaluation.randomization.randomization_test` or `summarise_folds`; people count, not the
+        population.
     threshold : float
         See `THRESHOLD`.
 

@@ -133,7 +133,7 @@ def retrain(
     Raises
     ------
     InputError
-        As `train` and `replaced_voxels`, and when nobody is left to train on, or to test.
+        As `voxplain.models.training.train` and `replaced_voxels`, and when nobody is left to train on, or to test.
     """
     training = np.flatnonzero(people["fold"] != fold)
     if not 0 < len(training) < len(people):

@@ -119,7 +119,7 @@ def score_beside_chance(
     Raises
     ------
     InputError
-        As `score`.
+        As `voxplain.evaluation.localization.score`.
     """
     ranked = rank_map(volume, truth, brain)
     real = score_ranked(ranked)

@@ -9,12 +9,6 @@ from torch import Tensor
 AXES = (-3, -2, -1)
 
 
-def spectrum_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return the shape of the coefficients of one volume [D, H, W]: real and imaginary part of a half spectrum."""
-    depth, height, width = shape
-    return 2, depth, height, width // 2 + 1
-
-
 def falling_off(shape: Sequence[int], decay: float) -> Tensor:
     """Return the factor of every coefficient, 1 / f^decay, with a mean square of 1.
 
@@ -50,7 +44,7 @@ def falling_off(shape: Sequence[int], decay: float) -> Tensor:
 
 
 def volumes_of(coefficients: Tensor, factor: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the volumes [n, D, H, W] of coefficients [n, 2, D, H, W // 2 + 1]."""
+    """Return the volumes [n, D, H, W] of coefficients [n, 2, D, H, W // 2 + 1]: real and imaginary part of a half."""
     # Two real numbers of variance 1 make a complex one of variance 2.
     spectra = torch.complex(coefficients[:, 0], coefficients[:, 1]) * (factor * 0.5**0.5)
     return torch.fft.irfftn(spectra, s=tuple(shape), dim=AXES, norm="ortho")

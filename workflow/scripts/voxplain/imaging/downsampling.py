@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from voxplain.base.errors import InputError
 from voxplain.base.progress import Progress
@@ -14,7 +13,7 @@ from voxplain.base.seeds import seed_for
 from voxplain.imaging.alignment import align_to_mni, check_kind, space_after
 from voxplain.imaging.grid import COMMON, Grid
 from voxplain.imaging.intensity import check_intensity, normalise
-from voxplain.imaging.quality import COLUMNS, expected_place, measure, unread
+from voxplain.imaging.quality import expected_place, measure, unread
 from voxplain.imaging.reading import Changed, Memory, Volume, read_volume, refuse_changed, state_of
 from voxplain.imaging.resizing import inside_brain, one_blas_thread, to_common_grid
 
@@ -144,33 +143,6 @@ def downsample_each(
             progress.step(note=f"{participant_id}: {person[2]['problem']}" if person[2]["problem"] else "")
             yield person
     refuse_changed(states)
-
-
-def downsample_batch(
-    images: Sequence[str | os.PathLike], masks: Sequence[str | os.PathLike | None], ids: Sequence[str], **settings
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the volumes of several people and their measurements.
-
-    Keeps every person's result in memory; jobs hand `downsample_each` to `voxplain.imaging.stacking.write_batch`.
-
-    Parameters
-    ----------
-    images, masks, ids : sequences of one length n
-    **settings
-        Of `downsample`.
-
-    Returns
-    -------
-    volumes : ndarray [n, D, H, W], float32
-    table : DataFrame
-        `voxplain.imaging.quality.COLUMNS`, one row a person in the order of `ids`.
-    """
-    volumes = np.zeros((len(ids), *COMMON.shape), dtype=np.float32)
-    rows = []
-    for i, (data, _, row) in enumerate(downsample_each(images, masks, ids, **settings)):
-        volumes[i] = data
-        rows.append(row)
-    return volumes, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def read_mask(path: str | os.PathLike, volume: Volume, memory: Memory | None = None) -> Volume:

@@ -79,11 +79,6 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, object]]:
     return _rebuilt(metadata, tensors, path), metadata
 
 
-def read_metadata(path: str | Path) -> dict[str, object]:
-    """Return the metadata of a checkpoint without building its network; see `load_checkpoint`."""
-    return _parsed(read_tensors(path)[1], path)
-
-
 def _parsed(header: Mapping[str, str], path: str | Path) -> dict[str, object]:
     if header.get("format") != FORMAT:
         raise InputError(

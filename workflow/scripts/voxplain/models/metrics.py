@@ -19,7 +19,7 @@ def fold_metrics(predictions: pd.DataFrame, task: str, labels: Sequence[str] = (
     Parameters
     ----------
     predictions : DataFrame
-        ``target`` and the columns of `predict`, one row a person.
+        ``target`` and the columns of `voxplain.models.prediction.predict`, one row a person.
     task : {'classification', 'regression'}
     labels : sequence of str
         Classes in the order of the outputs.

@@ -18,6 +18,8 @@ from voxplain.models.resuming import fingerprint
 from voxplain.models.settings import TrainingSettings
 from voxplain.models.training import training_precision
 
+DRAWS = 50  # shufflings of which the least related one is taken
+
 
 def cross_validate(
     stack: np.ndarray,
@@ -58,7 +60,7 @@ def cross_validate(
     Raises
     ------
     InputError
-        As `train`.
+        As `voxplain.models.training.train`.
     """
     folds = sorted(people["fold"].unique())
     key = fingerprint(
@@ -123,10 +125,8 @@ def _exchanged(targets: pd.Series, strata: Sequence[np.ndarray], seed: int, numb
     return targets.iloc[draw_exchange(strata, seed, number)].set_axis(targets.index)
 
 
-def unrelated_targets(
-    people: pd.DataFrame, seed: int, number: int, families: pd.Series | None = None, draws: int = 50
-) -> pd.Series:
-    """Return shuffled targets that know as little as can be of the true ones: the least related of several shufflings.
+def unrelated_targets(people: pd.DataFrame, seed: int, number: int, families: pd.Series | None = None) -> pd.Series:
+    """Return shuffled targets that know as little as can be of the true ones: the least related of many shufflings.
 
     By chance a shuffling of few people goes along with the truth or against it, a network learns that part, and its
     maps find what truly differs. Related means correlated, within the folds: of classes the indicators, of numbers the
@@ -138,8 +138,6 @@ def unrelated_targets(
         See `shuffle_targets`.
     number : int
         Of the repeat; other numbers choose from other shufflings.
-    draws : int
-        Shufflings to choose from.
 
     Returns
     -------
@@ -159,7 +157,7 @@ def unrelated_targets(
         return total
 
     strata = exchangeable_blocks(people, families)
-    candidates = (_exchanged(people["target"], strata, seed, draws * number + draw) for draw in range(draws))
+    candidates = (_exchanged(people["target"], strata, seed, DRAWS * number + draw) for draw in range(DRAWS))
     return min(candidates, key=related)
 
 

@@ -1,17 +1,38 @@
 """The state of a training after each epoch, in a file from which it goes on exactly where it stopped."""
 
+import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from voxplain.base.errors import InputError
 from voxplain.models.checkpoint import read_tensors, write_tensors
 
 FILE = "epoch.safetensors"
+
+
+@contextlib.contextmanager
+def undisturbed(device: torch.device, folder: str | Path | None) -> Iterator[None]:
+    """Train within: random draws touch no others, cuDNN computes the same every time, and the folder is locked.
+
+    Parameters
+    ----------
+    device : torch.device
+    folder : path-like or None
+        Where the state is kept; made if need be.
+    """
+    with contextlib.ExitStack() as contexts:
+        contexts.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        contexts.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            contexts.enter_context(FileLock(Path(folder) / "lock"))
+        yield
 
 
 def fingerprint(**parts: object) -> str:

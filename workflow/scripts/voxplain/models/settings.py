@@ -1,4 +1,4 @@
-"""How a network is built and trained: the `models` part of the config, checked."""
+"""How a network is built and trained: the sections ``model`` and ``training`` of the config, checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

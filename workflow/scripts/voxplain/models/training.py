@@ -1,6 +1,5 @@
 """Training of one network on the training people of one fold."""
 
-import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import nn
 
 from voxplain.base.errors import InputError
@@ -21,7 +19,7 @@ from voxplain.models.holdout import hold_out
 from voxplain.models.loading import Volumes
 from voxplain.models.networks import build
 from voxplain.models.objective import Objective
-from voxplain.models.resuming import fingerprint, restore_state, save_state
+from voxplain.models.resuming import fingerprint, restore_state, save_state, undisturbed
 from voxplain.models.settings import TrainingSettings
 
 
@@ -93,12 +91,7 @@ def train(
         For people or targets that cannot be trained on, and for a loss that is not finite.
     """
     device = torch.device(device)
-    with contextlib.ExitStack() as contexts:
-        contexts.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
-        contexts.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
-        if resume_folder is not None:
-            Path(resume_folder).mkdir(parents=True, exist_ok=True)
-            contexts.enter_context(FileLock(Path(resume_folder) / "lock"))
+    with undisturbed(device, resume_folder):
         training = _Training(stack, *_ordered(rows_train, targets, groups), settings, device, seed, dropout_seed)
         return training.run(resume_folder)
 

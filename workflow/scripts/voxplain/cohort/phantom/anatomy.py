@@ -13,6 +13,7 @@ from voxplain.imaging.grid import Grid
 GREY_PAIRS, WHITE_PAIRS = 50, 25
 # Below this sum of the grey and white probabilities a voxel is fluid and belongs to no parcel.
 _TISSUE = 0.4
+_ROUNDS = 12  # of k-means
 TORQUE_MM, BEND_MM = 4.0, 2.5
 
 
@@ -115,7 +116,7 @@ def _cut(t1: np.ndarray, grey: np.ndarray, white: np.ndarray, affine: np.ndarray
     return labels, pd.DataFrame(rows, columns=["index", "name", "hemisphere", "tissue", "x", "y", "z"])
 
 
-def _clusters(places: np.ndarray, count: int, rounds: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def _clusters(places: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Lloyd's k-means from farthest-point seeds, without chance.
 
     Parameters
@@ -140,7 +141,7 @@ def _clusters(places: np.ndarray, count: int, rounds: int = 12) -> tuple[np.ndar
         distance = np.minimum(distance, ((sparse - sparse[chosen[-1]]) ** 2).sum(1))
         chosen.append(int(distance.argmax()))
     centres = sparse[chosen]
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         nearest = cKDTree(centres).query(sparse)[1]
         sizes = np.bincount(nearest, minlength=count)[:, None]
         centres = np.stack([np.bincount(nearest, sparse[:, i], count) for i in range(3)], axis=1) / sizes

@@ -67,14 +67,14 @@ def resize(field: torch.Tensor, grid: Grid) -> torch.Tensor:
     return functional.interpolate(field[None], size=grid.shape[::-1], mode="trilinear", align_corners=False)[0]
 
 
-def lattice_shape(spacing_mm: float, grid: Grid = FIELD) -> tuple[int, int, int]:
-    """Return the control points (z, y, x) that a B-spline of this spacing needs over a grid."""
-    extent = grid.voxel_size() * (np.array(grid.shape) - 1)
+def lattice_shape(spacing_mm: float) -> tuple[int, int, int]:
+    """Return the control points (z, y, x) that a B-spline of this spacing needs over `FIELD`."""
+    extent = FIELD.voxel_size() * (np.array(FIELD.shape) - 1)
     return tuple(int(n) for n in (np.floor(extent / spacing_mm) + 4)[::-1])
 
 
-def spline_field(coefficients: np.ndarray, spacing_mm: float, grid: Grid = FIELD) -> torch.Tensor:
-    """Evaluate a uniform cubic B-spline (the free-form deformation of Rueckert et al. 1999) on a grid.
+def spline_field(coefficients: np.ndarray, spacing_mm: float) -> torch.Tensor:
+    """Evaluate a uniform cubic B-spline (the free-form deformation of Rueckert et al. 1999) on `FIELD`.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def spline_field(coefficients: np.ndarray, spacing_mm: float, grid: Grid = FIELD
     Tensor [channels, z, y, x] float32
     """
     bases = [
-        _spline_basis(n, size, spacing_mm) for n, size in zip(grid.shape[::-1], grid.voxel_size()[::-1], strict=True)
+        _spline_basis(n, size, spacing_mm) for n, size in zip(FIELD.shape[::-1], FIELD.voxel_size()[::-1], strict=True)
     ]
     field = np.einsum("czyx,kz,jy,ix->ckji", coefficients, *bases, optimize=True)
     return torch.from_numpy(field).float()

@@ -12,7 +12,7 @@ REACH_MM = 20.0
 
 
 def rounded(parcel: torch.Tensor) -> torch.Tensor:
-    """Turn a parcel on `FINE` [z, y, x] (bool) into a smooth profile on `FIELD` [z, y, x] whose peak is 1."""
+    """Turn a parcel [z, y, x] (bool) on ``FINE`` into a smooth profile on `FIELD` [z, y, x] whose peak is 1."""
     from scipy.ndimage import gaussian_filter
 
     share = torch.nn.functional.avg_pool3d(parcel[None, None].float(), 2)[0, 0].numpy()

@@ -25,9 +25,7 @@ _SPACE_CODES = {"mni": 4, "acpc": 2}
 WARP_SPACING_MM, BIAS_SPACING_MM = 20.0, 60.0
 
 
-def make_people(
-    ids: Sequence[str], settings: PhantomSettings, folder: str | os.PathLike, device: str | torch.device = "cpu"
-) -> None:
+def make_people(ids: Sequence[str], settings: PhantomSettings, folder: str | os.PathLike) -> None:
     """Write people of the cohort; a person depends on the settings and the id only, not on who else is written.
 
     Writes ``{id}/`` + `IMAGES` of the space and ``{id}/truth.nii.gz`` (uint8 on the common grid, in the space of the
@@ -41,8 +39,6 @@ def make_people(
         ``participant_id`` of `design`.
     settings : PhantomSettings
     folder : path-like
-    device : str or torch.device
-        Where volumes are resampled.
 
     Raises
     ------
@@ -62,7 +58,7 @@ def make_people(
     measures = []
     for person in ids:
         brain = Person(person, people.loc[person], settings)
-        data = brain.image(device)
+        data = brain.image()
         _write_volume(data, brain.grid, folder / person / IMAGES[settings.space], _SPACE_CODES[settings.space])
         write_image(brain.truth(), COMMON.affine, folder / person / "truth.nii.gz")
         measures.append({"Subject": person, **brain.measures()})
@@ -126,7 +122,7 @@ class Person:
         points = self.unwarped(points)
         return points + sample(self._push, FIELD, points)
 
-    def image(self, device: str | torch.device = "cpu") -> np.ndarray:
+    def image(self) -> np.ndarray:
         """Return the volume [x, y, z] on the person's grid, 0 outside the brain."""
         reference = self.reference(positions(FIELD))
         own = stream(self.settings.seed, "phantom", "image", self.id)
@@ -140,7 +136,6 @@ class Person:
             noise=self.settings.noise,
             seed=int(own.integers(2**63)),
             whole_numbers=self.settings.dtype == "int16",
-            device=device,
         )
 
     def truth(self) -> np.ndarray:

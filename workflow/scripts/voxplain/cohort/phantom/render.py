@@ -25,7 +25,6 @@ def render(
     noise: float,
     seed: int,
     whole_numbers: bool,
-    device: str | torch.device = "cpu",
 ) -> np.ndarray:
     """Sample the template once at full size, shade it, add Rician noise and cut the background off.
 
@@ -40,17 +39,16 @@ def render(
     noise : float
         Standard deviation at 0.7 mm as a share of white matter; larger voxels average it.
     seed : int
-        Of the noise, which is drawn on the CPU whatever the device.
+        Of the noise.
     whole_numbers : bool
         int16 instead of float32.
-    device : str or torch.device
 
     Returns
     -------
     ndarray [x, y, z]
         0 outside the brain, at least 1 inside.
     """
-    template = _template(float(grid.voxel_size().min())).to(device)
+    template = _template(float(grid.voxel_size().min()))
     brain_grid = anatomy().grid
     sd = noise * WHITE * SCALE * float(np.prod(HCP.voxel_size()) / np.prod(grid.voxel_size())) ** 0.5
     fields = torch.cat([relative(places, brain_grid), SCALE * brightness])
@@ -65,18 +63,18 @@ def render(
     step = max(1, _SLAB_VOXELS // ((y1 - y0) * (x1 - x0)))
     for start in range(z0, z1, step):
         stop = min(start + step, z1)
-        slab = _between(planes, start, stop, depth).to(device)
+        slab = _between(planes, start, stop, depth)
         values = functional.grid_sample(
             template, slab[:3].permute(1, 2, 3, 0)[None], padding_mode="zeros", align_corners=True
         )[0, 0]
         brain = values > _BRAIN
         values = values * slab[3]
         if sd > 0:
-            real, imaginary = torch.randn((2, *values.shape), generator=random).to(device) * sd
+            real, imaginary = torch.randn((2, *values.shape), generator=random) * sd
             values = torch.hypot(values + real, imaginary)
         values = values.clamp_(1, 32767) * brain
         values = values.round_().to(torch.int16) if whole_numbers else values
-        volume[start:stop, y0:y1, x0:x1] = values.cpu().numpy()
+        volume[start:stop, y0:y1, x0:x1] = values.numpy()
     return volume.T
 
 

@@ -1,25 +1,13 @@
-"""Bad images, one person each, in one cohort: all are named with the reason, word for word, and nothing is trained.
-
-The same people go through the workflow three times: where bad images are left out, where they stop the run by what
-their headers say, and where they stop it by what their data are.
-"""
+"""Bad images and masks, and good ones that look bad: what is in the files, and what is said of them."""
 
 import gzip
-import os
-import pickle
 import struct
-import tracemalloc
 import zlib
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
-import pytest
 
-from voxplain.base.errors import InputError
 from voxplain.imaging.grid import COMMON, mni_brain
-from voxplain.imaging.reading import read_volume
 
 AFFINE = COMMON.affine
 SHAPE = COMMON.shape
@@ -31,8 +19,7 @@ ENDS = f"is truncated: the data end before what the header announces. {COPY}"
 NOT_FINITE = "holds NaN or infinite values{}. Replace them, for example by 0 outside of the brain"
 PLACED = (
     "overlaps the MNI brain with Dice {} only (expected 0.9 at least). Set images.align: affine for images that are "
-    "not in "
-    "mni space"
+    "not in mni space"
 )
 ALIGN = ". Set images.align: affine for images that are not in mni space"
 # Whose problem is not in a file, but where their brains lie.
@@ -294,191 +281,3 @@ def flip() -> np.ndarray:
     matrix = np.diag([-1.0, 1, 1, 1])
     matrix[0, 3] = SHAPE[0] - 1
     return matrix
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory, workflow):
-    """Everybody's files, and a table with a byte-order mark and Windows line ends; its config leaves bad images out."""
-    folder = tmp_path_factory.mktemp("images")
-    rows = []
-    for person, (name, content, *_) in {**HEADERS, **DATA, **GOOD}.items():
-        write(folder / person / name, content())
-        rows.append([person, f"{person}/{name}", "n/a"])
-    for person, (content, _) in MASKS.items():
-        write(folder / person / "f.nii.gz", WHOLE)
-        write(folder / person / "mask.nii.gz", content())
-        rows.append([person, f"{person}/f.nii.gz", f"{person}/mask.nii.gz"])
-    (folder / "aFolder").mkdir()
-    (folder / "aLink.nii.gz").symlink_to(folder / "nowhere.nii.gz")
-    rows += [[name.split(".")[0], name, "n/a"] for name in ("aFolder", "aLink.nii.gz", "nobody.nii.gz")]
-    table = pd.DataFrame(rows, columns=["participant_id", "t1", "brain"])
-    table["sex"] = ["F", "M"] * (len(rows) // 2) + ["F"] * (len(rows) % 2)
-    text = table.to_csv(sep=",", index=False).replace("\n", "\r\n")
-    (folder / "people.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    columns = {"image_column": "t1", "mask_column": "brain"}
-    config = {
-        "name": "bad",
-        "device": "cpu",
-        "torch_threads": 1,
-        "cohort": {
-            "source": "table",
-            "target": "sex",
-            "labels": ["F", "M"],
-            "min_found": 0.5,
-            "table": {"file": str(folder / "people.csv"), **columns},
-        },
-        "images": {"on_bad_image": "exclude", "subjects_per_job": 100},
-        "folds": {"count": 2},
-        "model": {"arguments": {"channels": 1}},
-        "training": {"epochs": 1},
-    }
-    return workflow(folder, config)
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
-
-
-def failing(study, *without: str) -> tuple[Path, str]:
-    """Run up to the networks where bad images stop the run; return its folder and words, nothing having begun."""
-    config = {**study.config, "name": "fail", "images": {"subjects_per_job": 100}}
-    if without:
-        table = pd.read_csv(study.folder / "people.csv", dtype=str, keep_default_na=False)
-        table[~table["participant_id"].isin(without)].to_csv(study.folder / "fewer.csv", index=False)
-        own = {**config["cohort"]["table"], "file": str(study.folder / "fewer.csv")}
-        config |= {"name": "fewer", "cohort": {**config["cohort"], "table": own}}
-    ended = study.run("models", config=config, check=False)
-    assert ended.returncode == 1
-    results = study.folder / "results" / config["name"]
-    assert not (results / "models").exists()
-    assert not (results / "images" / "stack.npy").exists()
-    return results, ended.stdout
-
-
-def said(log: Path) -> str:
-    return log.read_text().strip()
-
-
-def refusal(headline: str, offenders: list[str], advice: str) -> str:
-    more = [f"... and {len(offenders) - 20} more ({len(offenders)} in all)"] if len(offenders) > 20 else []
-    return "\n".join([headline, *(f"  - {line}" for line in [*offenders[:20], *more]), advice])
-
-
-def problems() -> dict[str, str]:
-    """What the table of excluded people says about each."""
-    named = {person: f"{name}: {problem}" for person, (name, _, problem) in {**HEADERS, **DATA}.items()}
-    named |= {person: DATA[person][2] for person in ("outside", "head", "binary", *PLACES)}
-    return named | {person: f"mask.nii.gz: {problem}" for person, (_, problem) in MASKS.items()}
-
-
-def test_bad_images_are_left_out_and_listed_with_the_reason(study):
-    study.run("results/bad/images/index.tsv", "results/bad/private/missing.tsv")
-    excluded = pd.read_csv(study.results / "images" / "excluded.tsv", sep="\t", dtype=str)
-    assert dict(zip(excluded["participant_id"], excluded["problem"], strict=True)) == problems()
-    index = pd.read_csv(study.results / "images" / "index.tsv", sep="\t", dtype=str)
-    assert list(index["participant_id"]) == sorted(GOOD)
-    missing = pd.read_csv(study.results / "private" / "missing.tsv", sep="\t", dtype=str)
-    assert dict(zip(missing["participant_id"], missing["reason"], strict=True)) == {
-        "aFolder": "the image aFolder is a folder",
-        "aLink": "the image aLink.nii.gz is a link whose file is not there (git-annex or DataLad: get it first)",
-        "nobody": "no image nobody.nii.gz",
-    }
-
-
-def test_bad_headers_stop_the_run_before_data_are_read(study):
-    results, words = failing(study)
-    bad = [f"{study.folder / person / HEADERS[person][0]}: {HEADERS[person][2]}" for person in sorted(HEADERS)]
-    expected = refusal(
-        f"{len(bad)} images cannot be read; every one must be a whole 3D volume (.nii or .nii.gz)",
-        bad,
-        "Fetch or convert these files again, take these people out of the table, or set images.on_bad_image: "
-        "exclude to go on without them.",
-    )
-    assert f"\n{expected}\n" in words
-    assert not results.exists()
-
-
-def test_bad_data_stop_the_run_before_anything_is_trained(study):
-    results, _ = failing(study, *HEADERS)
-    bad = [f"{person}: {problem}" for person, problem in sorted(problems().items()) if person not in HEADERS]
-    assert said(results / "logs" / "stack_images.log") == refusal(
-        f"{len(bad)} of {len(bad) + len(GOOD)} images cannot be used",
-        bad,
-        "Mend them, or set images.on_bad_image: exclude to go on without these people.",
-    )
-
-
-@pytest.mark.parametrize(
-    "case", [*HEADERS, *(case for case in DATA if case not in ("outside", "head", "binary", *PLACES))]
-)
-def test_the_message_of_each(tmp_path, case):
-    name, content, problem = {**HEADERS, **DATA}[case]
-    (tmp_path / name).write_bytes(content())
-    with pytest.raises(InputError) as refused:
-        read_volume(tmp_path / name)
-    assert str(refused.value) == f"{tmp_path / name}: {problem}"
-
-
-@pytest.mark.parametrize("case", GOOD)
-def test_what_looks_bad_is_read_as_nibabel_reads_it(tmp_path, case):
-    name, content = GOOD[case]
-    (tmp_path / name).write_bytes(content())
-    volume, expected = read_volume(tmp_path / name), nib.load(tmp_path / name)
-    np.testing.assert_array_equal(volume.data, np.squeeze(expected.get_fdata(dtype=np.float32)))
-    np.testing.assert_allclose(volume.affine, expected.affine, atol=1e-5)
-    assert nib.aff2axcodes(volume.affine) == (("R" if case == "06qfac" else "L"), "A", "S")
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_compressed_data_that_end_anywhere(tmp_path, seed):
-    """The header may be cut too, and the checksum; only one of three sentences is said."""
-    path = tmp_path / "f.nii.gz"
-    path.write_bytes(WHOLE[: int(np.random.default_rng([7, seed]).integers(1, len(WHOLE)))])
-    with pytest.raises(InputError) as refused:
-        read_volume(path)
-    header = f"is truncated: the header is incomplete. {COPY}"
-    assert str(refused.value) in {f"{path}: {problem}" for problem in (ENDS, header)}
-
-
-def test_a_huge_shape_takes_no_memory(tmp_path):
-    """Three million times the memory of this machine are announced; not a thousandth of a volume is asked for."""
-    path = tmp_path / "f.nii"
-    path.write_bytes(HEADERS["huge"][1]())
-    tracemalloc.start()
-    with pytest.raises(InputError):
-        read_volume(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**20
-    tracemalloc.stop()
-
-
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "f.nii.gz")
-    with pytest.raises(InputError) as refused:
-        read_volume(tmp_path / "f.nii.gz")
-    assert str(refused.value) == f"{tmp_path / 'f.nii.gz'}: is a pipe or a device; expected a file"
-
-
-def test_a_pickle_in_the_place_of_a_network(study):
-    """Of the people with good images; the file, which would write another when it was loaded, is not loaded."""
-    ran, path = study.folder / "ran", study.folder / "w.safetensors"
-
-    class Trap:
-        def __reduce__(self):
-            return Path.write_text, (ran, "ran")
-
-    path.write_bytes(pickle.dumps(Trap()))
-    config = {**study.config, "interpret": {"weights": str(path)}}
-    ended = study.run("results/bad/models/fold-external/weights.safetensors", config=config, check=False)
-    assert ended.returncode == 1
-    assert said(study.results / "logs" / "import_network.log") == (
-        f"{path}: not a whole safetensors file (Error while deserializing header: header too large).\n"
-        "A .pt or .pth file is converted once, where it is trusted:\n"
-        "  import torch; from safetensors.torch import save_file\n"
-        "  state = torch.load('weights.pt', map_location='cpu', weights_only=True)\n"
-        "  save_file({k: v.contiguous() for k, v in state.items()}, 'weights.safetensors')"
-    )
-    assert not ran.exists()
-    assert not list(study.results.glob("models/*/weights.safetensors"))
-    pickle.loads(pickle.dumps(Trap()))
-    assert ran.read_text() == "ran"

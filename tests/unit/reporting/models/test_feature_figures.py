@@ -13,7 +13,7 @@ from voxplain.reporting import first_layer, importance, morphometry, style
 
 
 def load_script(name):
-    place = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / f"{name}.py"
+    place = Path(__file__).resolve().parents[4] / "workflow" / "scripts" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"workflow_script_{name}", place)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

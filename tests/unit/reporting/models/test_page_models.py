@@ -218,7 +218,7 @@ def test_the_names_of_restricted_columns_stay_out(full, tmp_path):
 
 
 def load_script():
-    place = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / "write_page.py"
+    place = Path(__file__).resolve().parents[4] / "workflow" / "scripts" / "write_page.py"
     spec = importlib.util.spec_from_file_location("workflow_script_write_page", place)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
