@@ -95,12 +95,14 @@ class Opened:
 
 
 @pytest.fixture
-def opens(browser, done):
+def opens(browser, request):
     """The function that opens the page of the tiny run, or another file; at the end nothing was complained of."""
     made = []
 
     def open_page(path=None, **options):
-        made.append(Opened(browser, path or done.results / "report" / "index.html", **options))
+        # The tiny run is made where its page is asked for.
+        page = path or request.getfixturevalue("done").results / "report" / "index.html"
+        made.append(Opened(browser, page, **options))
         return made[-1]
 
     yield open_page
