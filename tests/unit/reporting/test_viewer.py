@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import io
 import json
 import re
 
@@ -10,10 +11,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from voxplain.base.errors import InputError
-from voxplain.base.files import write_image, write_table
+from voxplain.base.files import read_table, write_image, write_table
 from voxplain.imaging.grid import COMMON
+from voxplain.reporting import style
 from voxplain.reporting.packing import as_json
 from voxplain.reporting.page import write_page
 from voxplain.reporting.viewer import LEVELS, PROGRAM, VERSION, describe_viewer, read_program
@@ -121,6 +124,25 @@ def test_the_page_carries_the_viewer_and_allows_no_other_program(contents, files
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html).group(1).replace("&#39;", "'")
     assert f"'sha256-{digest}'" in policy
     assert "unsafe-eval" not in policy
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_top_of_the_page_shows_the_map_that_it_names(contents, files, tmp_path, known):
+    right = files["maps"]["gradcam"]
+    methods = read_table(contents["tables"]["explained"])["method"]
+    maps = {method: right if known else {} for method in methods}
+    write_page(tmp_path / "index.html", contents | {"viewer": files | {"maps": maps}})
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    top = html[: html.index("Where the networks looked")]
+    found = re.search(r'<img class="glance" src="data:image/webp;base64,([^"]+)" alt="([^"]+)"', top)
+    assert bool(found) is known
+    if known:
+        assert style.method_title(re.search("most of the map of ([^(]+) ", top).group(1)) in found.group(2)
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(found.group(1)))).convert("RGB"), np.int16)
+        axial = picture[22:, : picture.shape[1] // 4]
+        coloured = np.nonzero(axial[..., 0] - axial[..., 2] > 60)[1]
+        assert len(coloured) > 20
+        assert coloured.mean() > axial.shape[1] / 2
 
 
 def test_json_cannot_end_the_element_that_holds_it():

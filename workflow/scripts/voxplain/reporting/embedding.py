@@ -29,6 +29,11 @@ def data_uri(path: str | os.PathLike) -> str:
         smaller = _as_webp(payload)
         if len(smaller) < len(payload):
             kind, payload = "image/webp", smaller
+    return bytes_uri(payload, kind)
+
+
+def bytes_uri(payload: bytes, kind: str) -> str:
+    """Return bytes of a MIME type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(payload).decode('ascii')}"
 
 

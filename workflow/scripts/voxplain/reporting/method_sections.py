@@ -70,7 +70,7 @@ def where_they_looked(sections: Sequence[Mapping], answer: Answer | None, count:
     Returns
     -------
     dict or None
-        ``title``, ``atlas``, ``regions`` and ``warning``; None without regions.
+        ``method``, ``title``, ``atlas``, ``regions`` and ``warning``; None without regions.
     """
     known = [section for section in sections if any(section["first"].values())]
     if not known:
@@ -79,6 +79,7 @@ def where_they_looked(sections: Sequence[Mapping], answer: Answer | None, count:
     chosen = min(known, key=lambda section: (section["method"] != best, bool(section["warning"])))
     atlas, regions = next((atlas, names) for atlas, names in chosen["first"].items() if names)
     return {
+        "method": chosen["method"],
         "title": chosen["title"],
         "atlas": atlas,
         "regions": regions[:count],

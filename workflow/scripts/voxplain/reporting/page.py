@@ -21,6 +21,7 @@ from voxplain.reporting.privacy import public_settings
 from voxplain.reporting.provenance import page_facts
 from voxplain.reporting.reading import has_intervals
 from voxplain.reporting.region_tables import show_atlases
+from voxplain.reporting.sections import show_sections
 from voxplain.reporting.verdict_matrix import build_matrix, fails_randomisation
 from voxplain.reporting.viewer import VERSION, describe_viewer, read_program
 
@@ -87,6 +88,7 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
     sections = describe_methods(
         explained, figures.get("maps", {}), of_atlases["top_regions"], frames, differences, contributions, warnings
     )
+    looked = where_they_looked(sections, maps["answer"])
     facts = {
         "name": config["name"],
         "cohort": cohort_facts(config, frames),
@@ -96,7 +98,8 @@ def write_page(out: str | os.PathLike, contents: Mapping) -> None:
         "top": top,
         **maps,
         "sections": sections,
-        "looked": where_they_looked(sections, maps["answer"]),
+        "looked": looked,
+        "glance": _glance(contents.get("viewer"), looked),
         "figures": {
             name: data_uri(path) for name, path in figures.items() if name not in ("maps", *FIGURES_OF_ATLASES)
         },
@@ -184,6 +187,13 @@ def _viewer(files: Mapping | None, groups: Sequence[str], warnings: Mapping[str,
     program = read_program()
     packed = pack(program.encode("utf-8"))
     return {"data": as_json(data), "program": packed, "hash": source_hash(program), "version": VERSION}
+
+
+def _glance(files: Mapping | None, looked: Mapping | None) -> str | None:
+    """Return the picture of the map that the top of the page names; None where there is no such volume."""
+    if not files or looked is None or JOINT not in files["maps"].get(looked["method"], {}):
+        return None
+    return show_sections(files["maps"][looked["method"]][JOINT], files["mean"], files["brain"], looked["title"])
 
 
 def _people(frames: Frames, config: Mapping) -> dict | None:

@@ -3,23 +3,20 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import uniform_filter
+from PIL import Image
 
 from voxplain.base.errors import refuse
 from voxplain.base.files import folder_written_whole, write_table
 from voxplain.imaging.grid import COMMON
 from voxplain.population.maps import read_index, read_on_grid
 from voxplain.reporting import style
-from voxplain.reporting.maps import crop_to_brain, end_of_scale, grey_window
+from voxplain.reporting.maps import crop_to_brain
+from voxplain.reporting.sections import as_grey, draw_sections, strongest
 
 TABLE = "people.tsv"
 COLUMNS = ["participant_id", "target", "method", "explained", "score", "x", "y", "z"]
-FINER = 2  # pixels a voxel
-GAP, TITLE = 6, 22  # pixels
 ACROSS = 2  # methods side by side
 QUALITY = 80
 
@@ -56,7 +53,7 @@ def draw_people(
         refuse("There is no brain to draw on: the brain mask is empty", [brain])
     cut, corner = crop_to_brain(inside)
     inside = inside[cut]
-    grey = _grey(read_on_grid(mean)[cut], inside)
+    grey = as_grey(read_on_grid(mean)[cut], inside)
     ids = sorted({person for index in indices.values() for person in index["participant_id"]})
     of_person = {method: index.set_index("participant_id") for method, index in indices.items()}
     rows = []
@@ -68,9 +65,9 @@ def draw_people(
                     continue
                 said = index.loc[person]
                 data = np.where(inside, read_on_grid(said["path"])[cut], 0)
-                peak = _strongest(data)
+                peak = strongest(data)
                 place = COMMON.affine[:3, :3] @ (peak + corner) + COMMON.affine[:3, 3]
-                panels.append(_panel(data, grey, inside, peak, style.method_title(method)))
+                panels.append(draw_sections(data, grey, inside, peak, style.method_title(method)))
                 rows.append([person, said["target"], method, said["explained"], said["score_before"], *place.round(1)])
             _sheet(panels).save(folder / f"sub-{person}.webp", quality=QUALITY, method=2)
         write_table(pd.DataFrame(rows, columns=COLUMNS), folder / TABLE)
@@ -136,46 +133,6 @@ def _text(value: object) -> str:
 
 def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.3g}".replace("-", "−")
-
-
-def _grey(mean: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the mean image in [0, 1], black outside of the brain."""
-    low, high = grey_window(mean[inside])
-    return np.where(inside, 0.08 + 0.92 * np.clip((mean - low) / (high - low), 0, 1), 0)
-
-
-def _strongest(data: np.ndarray) -> np.ndarray:
-    smooth = np.abs(uniform_filter(data, 3))
-    return np.array(np.unravel_index(smooth.argmax(), data.shape) if smooth.any() else [n // 2 for n in data.shape])
-
-
-def _panel(data: np.ndarray, grey: np.ndarray, inside: np.ndarray, peak: np.ndarray, title: str) -> Image.Image:
-    """Return the axial, coronal and sagittal section through the strongest place, left being left, under a title."""
-    top = end_of_scale(data[inside])
-    signed = bool((data < 0).any())
-    share = data / top if top else data
-    scale = matplotlib.colormaps[style.DIVERGING if signed else style.SEQUENTIAL]
-    sections = []
-    for axis in (2, 1, 0):
-        back, front = (np.take(volume, peak[axis], axis) for volume in (grey, share))
-        alpha = np.clip(np.abs(front) / 0.6, 0, 1)[..., None]  # weak values fade, as in the figures
-        colours = scale((front + 1) / 2 if signed else front)[..., :3]
-        mixed = back[..., None] * (1 - alpha) + colours * alpha
-        kept = [other for other in range(3) if other != axis]
-        # Columns run from left to right or from back to front, rows from the top down.
-        flips = tuple(slice(None, None, int(np.sign(COMMON.affine[other, other]))) for other in kept)
-        pixels = (mixed[flips].transpose(1, 0, 2)[::-1] * 255).round().astype(np.uint8)
-        size = (FINER * pixels.shape[1], FINER * pixels.shape[0])
-        sections.append(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    width, height = sum(s.width + GAP for s in sections), TITLE + max(s.height for s in sections)
-    panel = Image.new("RGB", (width, height + GAP))
-    at = 0
-    for section in sections:
-        panel.paste(section, (at, TITLE + (height - TITLE - section.height) // 2))
-        at += section.width + GAP
-    text = title if top else f"{title}: 0 everywhere"
-    ImageDraw.Draw(panel).text((GAP, 3), text, fill="#d5dbe1", font=ImageFont.load_default(14))
-    return panel
 
 
 def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
