@@ -21,7 +21,7 @@ def draw_randomization(table: pd.DataFrame, verdicts: pd.DataFrame, out: str | o
     Parameters
     ----------
     table : DataFrame
-        ``tables/randomization.tsv``, of `voxplain.evaluation.randomization.summarise_folds`; bands of one standard
+        ``tables/randomization.tsv``, of `voxplain.evaluation.randomization_tables.summarise_folds`; bands of one standard
         deviation over folds where it is known. A network trained on shuffled labels, whose ``layers`` are missing,
         stands right of the last layer.
     verdicts : DataFrame
