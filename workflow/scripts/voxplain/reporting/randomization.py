@@ -21,9 +21,9 @@ def draw_randomization(table: pd.DataFrame, verdicts: pd.DataFrame, out: str | o
     Parameters
     ----------
     table : DataFrame
-        ``tables/randomization.tsv``, of `voxplain.evaluation.randomization_tables.summarise_folds`; bands of one standard
-        deviation over folds where it is known. A network trained on shuffled labels, whose ``layers`` are missing,
-        stands right of the last layer.
+        ``tables/randomization.tsv``, of `voxplain.evaluation.randomization_tables.summarise_folds`; bands of one
+        standard deviation over folds where it is known. A network trained on shuffled labels, whose ``layers`` are
+        missing, stands right of the last layer.
     verdicts : DataFrame
         ``tables/randomization_verdicts.tsv``: ``method, threshold, survives``. The threshold is a dashed line, and the
         title of a method that survives says so.
