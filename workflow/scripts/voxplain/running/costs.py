@@ -15,9 +15,9 @@ Nothing was measured on a GPU.
 import math
 from collections.abc import Mapping
 
-# Starting a job: Python, imports, Snakemake's part of it. 147 s for 200 jobs (S: the demo).
-START_S = 0.74
-# Share of the cores' time that a run uses; the rest is waiting for one another. 1,017 of 1,128 s (S: the demo).
+# Starting a job: Python, imports, Snakemake's part of it. 154 s for 202 jobs (S: the demo).
+START_S = 0.76
+# Share of the cores' time that a run uses; the rest is waiting for one another. 1,098 of 1,220 s (S: the demo).
 USED_SHARE = 0.9
 
 # Reading one volume onto the common grid: 260×311×260 float32 .nii.gz (S); the phantom's, int16 (D), and small (G).
@@ -71,7 +71,7 @@ MORPHOMETRY_S = {
 HCP_FEATURES = 935
 
 # Population maps of a method: a person (G, S), a group's map, mask and picture (D).
-SUMMARY_PERSON_S, GROUP_S = 0.0016, 1.6
+SUMMARY_PERSON_S, GROUP_S = 0.0016, 2.6
 # Permutations and bootstrap of a method, 1,000 each: once and a person (G).
 INFERENCE_S, INFERENCE_PERSON_S = 1.5, 0.010
 LOCALIZATION_PERSON_S = 0.015  # a method (D, G)
@@ -83,8 +83,8 @@ FAITHFULNESS_S, MASKED_S = {8: 0.30}, {8: 0.44}
 REPRODUCIBILITY_S = 0.04  # comparing the maps of a person, repeat and method (D)
 SURROGATES_S = 2.6  # agreement or anatomy: 100 random maps of a method (D)
 ANATOMY_PERSON_S = 0.0085  # G
-# Tables, figures and the page: about 40 jobs with hardly any work of their own (D).
-TABLES_JOBS, TABLES_S = 40, 12.0
+# Tables, figures and the page: about 40 jobs, of whose work most is drawing (D).
+TABLES_JOBS, TABLES_S = 40, 35.0
 
 # Bytes. A volume on the common grid lies there twice, in its batch and in the stack (D, G); a map (D: 0.18 to 0.74 MB).
 IMAGE_BYTES, MAP_BYTES = 1_900_000, 750_000
