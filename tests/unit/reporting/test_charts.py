@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from voxplain.base.errors import InputError
+from voxplain.base.files import read_table
 from voxplain.reporting import curves, overlap, regions
 
 
@@ -22,6 +23,15 @@ def test_training_draws_every_fold_their_mean_and_the_best_epoch(tmp_path, figur
     dots = [line for line in loss.lines if line.get_marker() == "o"]
     assert [line.get_xdata().tolist() for line in dots] == [[2], [4]]
     assert len(loss.lines) == 2 * 2 + 2 + 2  # two folds twice, their dots, two means
+
+
+def test_the_numbers_of_the_training_are_those_of_all_folds_without_what_is_not_drawn(tmp_path):
+    curves.draw_training({0: history(2).assign(seconds=1.5), 1: history(4).assign(seconds=2.5)}, tmp_path / "t.svg")
+    table = read_table(tmp_path / "t.tsv")
+    losses, accuracies = (["train_" + what, "validation_" + what] for what in ("loss", "accuracy"))
+    assert list(table.columns) == ["fold", "epoch", *losses, *accuracies, "best"]
+    assert table["fold"].tolist() == [0] * 4 + [1] * 4
+    assert table["train_loss"].tolist() == history(2)["train_loss"].tolist() * 2
 
 
 def test_training_without_validation_or_without_training(tmp_path, figures, texts_of):

@@ -24,15 +24,15 @@ def draw_training(histories: Mapping[str | int, pd.DataFrame], out: str | os.Pat
         came from outside.
     out : path-like
     """
-    table = pd.concat(
-        [history.assign(fold=fold) for fold, history in histories.items()] or [pd.DataFrame(columns=["fold"])]
-    )
-    with style.drawn(out, 8.2, 3.1, table[["fold", *table.columns.drop("fold")]]) as figure:
+    kind = "mae" if any("train_mae" in history for history in histories.values()) else "accuracy"
+    shown = ["fold", "epoch", *(f"{part}_{what}" for what in ("loss", kind) for part in PARTS), "best"]
+    table = pd.concat([pd.DataFrame(columns=shown), *(own.assign(fold=fold) for fold, own in histories.items())])
+    # Without what is not drawn: the seconds of an epoch differ from run to run.
+    with style.drawn(out, 8.2, 3.1, table[shown]) as figure:
         if not histories:
             style.say(figure, "No training: the network's weights were given.")
             return
         left, right = figure.subplots(1, 2)
-        kind = "mae" if any("train_mae" in history for history in histories.values()) else "accuracy"
         _draw_histories(left, histories, "loss", "Loss")
         _draw_histories(right, histories, kind, style.metric_title(kind))
         handles, labels = left.get_legend_handles_labels()
