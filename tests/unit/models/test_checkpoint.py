@@ -5,21 +5,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from small_checkpoint import ARGUMENTS, METADATA, SHAPE
 from voxplain.base.errors import InputError
 from voxplain.models.checkpoint import load_checkpoint, load_external, save_checkpoint
 from voxplain.models.voxel_cnn import VoxelCNN
-
-SHAPE = (10, 12, 10)
-ARGUMENTS = {"channels": 2, "blocks": 2}
-METADATA = {
-    "network": "VoxelCNN",
-    "arguments": {**ARGUMENTS, "shape": list(SHAPE), "outputs": 2},
-    "task": "classification",
-    "labels": ["F", "M"],
-    "target_mean": None,
-    "target_sd": None,
-    "fold": 3,
-}
 
 
 @pytest.fixture

@@ -10,21 +10,11 @@ import torch
 from safetensors.torch import save, save_file
 
 from bad_input import listed
+from small_checkpoint import ARGUMENTS, METADATA, SHAPE
 from voxplain.base.errors import InputError
 from voxplain.models.checkpoint import load_external, save_checkpoint
 from voxplain.models.voxel_cnn import VoxelCNN
 
-SHAPE = (10, 12, 10)
-ARGUMENTS = {"channels": 2, "blocks": 2}
-METADATA = {
-    "network": "VoxelCNN",
-    "arguments": {**ARGUMENTS, "shape": list(SHAPE), "outputs": 2},
-    "task": "classification",
-    "labels": ["F", "M"],
-    "target_mean": None,
-    "target_sd": None,
-    "fold": 0,
-}
 WEIGHTS = "Check network, arguments, labels and the image shape against those that the weights were trained with."
 CONVERT = """A .pt or .pth file is converted once, where it is trusted:
   import torch; from safetensors.torch import save_file
